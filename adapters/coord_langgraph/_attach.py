@@ -1,0 +1,296 @@
+"""`attach`: put a policy on a clone of a compiled graph; the graph itself stays as it is."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from coord_plugins import (
+    HUMAN,
+    START,
+    AlreadyAttachedError,
+    Budget,
+    CoordWarning,
+    PolicyError,
+    ValidationEdge,
+)
+from coord_plugins.host import Coord, Host, Policy, make_policy
+from langchain_core.language_models import BaseLanguageModel
+from langgraph.errors import (
+    EmptyInputError,
+    GraphBubbleUp,
+    GraphRecursionError,
+    InvalidUpdateError,
+    TaskNotFound,
+)
+from langgraph.graph import StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import RetryPolicy
+
+from ._graph import Attached
+from ._memory import merge
+from ._node import Node, declares_feedback, function_of, graph_run
+from ._private import (
+    CHANNEL,
+    SKIP_WRITE,
+    TESTED,
+    BinaryOperatorAggregate,
+    ChannelWrite,
+    ChannelWriteEntry,
+    assert_shape,
+)
+from ._topology import Topology, edge_targets
+from ._writers import declare, guard
+
+HOST = Host(
+    name="langgraph",
+    # A wrong input, update or limit is LangGraph's own word about the graph: no repeat mends it,
+    # and a subgraph's GraphRecursionError must not look like a step that failed.
+    control_flow=(
+        GraphBubbleUp,
+        GraphRecursionError,
+        InvalidUpdateError,
+        EmptyInputError,
+        TaskNotFound,
+    ),
+    buffers_stream=True,
+    earlier_step=True,
+    human=True,
+)
+
+
+def attach(
+    host: Any,
+    *edges: ValidationEdge,
+    pipeline: str,
+    goal: Any = None,
+    retry: Any = None,
+    budget: Budget | None = None,
+    label: Callable[[Any, str], bool | None] | None = None,
+    task: str | Callable[[Any], Any] | None = None,
+    output: str | Callable[[Any], Any] | None = None,
+    mode: Any = None,
+    store: Any = None,
+    listeners: Iterable[Any] = (),
+    prices: Any = None,
+    tags: Iterable[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> Any:
+    """Attach validation edges, retries and an end-to-end outcome to a compiled graph.
+
+    Args:
+        host: Any `CompiledStateGraph`, also a prebuilt agent. It is not changed.
+        *edges: At most one per node.
+        pipeline: The pipeline's name in records and reports.
+        goal: A validator of the final state, or LATER.
+        retry: A `Retry` for every node, or a mapping of nodes ("*": all others) to `Retry`, a
+            LangGraph `RetryPolicy`, or None.
+        budget: Limits of one run.
+        label: `f(value, step) -> bool or None`: whether an output was right; recorded only.
+        task: A key of the input, or `callable(input)`: what a run is to get done.
+        output: A key of the final state, or a callable: what the goal sees.
+        mode: "enforce", "observe" or "off".
+        store: Where records go; default see `configure`.
+        listeners: Hear this pipeline's events.
+        prices: US dollars per model call, see `coord_plugins.configure`.
+        tags: Labels of every run.
+        metadata: Keys and values of every run.
+
+    Returns:
+        A graph of the same kind, with `.coord`. `invoke`, `stream` and their async forms work
+        as before.
+
+    Raises:
+        PolicyError: The policy cannot hold on this graph; the message names the thing and the
+            mend.
+        AlreadyAttachedError: The graph carries another policy.
+        UnsupportedHostError: This LangGraph has changed a part that the adapter relies on.
+    """
+    graph = _compiled(host)
+    policy = make_policy(
+        *edges,
+        pipeline=pipeline,
+        goal=goal,
+        retry=retry,
+        budget=budget,
+        label=label,
+        task=task,
+        output=output,
+        mode=mode,
+        store=store,
+        listeners=listeners,
+        prices=prices,
+        tags=tags,
+        metadata=metadata,
+    )
+    if isinstance(graph, Attached):
+        if graph.coord.policy == policy:
+            return graph
+        raise AlreadyAttachedError(
+            f"this graph already carries the policy of pipeline {graph.coord.policy.pipeline!r}; "
+            "attach to the bare graph that `.coord.detach()` returns"
+        )
+    assert_shape(graph)
+    policy.check_steps([n for n in graph.nodes if n != START], HOST)
+    topology = Topology(graph)
+    findings = list(_findings(graph, policy, topology))
+    coord = Coord(policy, HOST, bare=graph, findings=findings)
+    clone = _clone(graph, coord, topology)
+    for finding in findings:
+        warnings.warn(finding, CoordWarning, stacklevel=2)
+    return clone
+
+
+def _compiled(host: Any) -> Any:
+    if isinstance(host, StateGraph):
+        raise PolicyError("attach: this graph is not compiled; give graph.compile()")
+    if not isinstance(host, CompiledStateGraph):
+        raise PolicyError(
+            f"attach: {type(host).__name__} is no compiled LangGraph graph; decorate the "
+            "functions of the functional API with `validated` and `retrying` instead"
+        )
+    return host
+
+
+def _clone(graph: Any, coord: Coord, topology: Topology) -> Any:
+    """A copy of the graph whose nodes are wrapped; it shares nothing that is written to."""
+    kind = type(graph)
+    clone = object.__new__(type(kind.__name__, (Attached, kind), {}))
+    clone.__dict__.update(graph.__dict__)
+    clone.__dict__["_coord"] = coord
+    clone.nodes = dict(graph.nodes)
+    clone.channels = dict(graph.channels)
+    channel = BinaryOperatorAggregate(dict, merge)
+    channel.key = CHANNEL
+    clone.channels[CHANNEL] = channel
+    targets = {t for e in coord.policy.edges.values() for t in e.back_to if t != e.step}
+    if START in targets:
+        targets |= set(topology.entries)
+    others = {name: node.bound for name, node in graph.nodes.items()}
+    start = graph.nodes[START]
+    branches = [w for w in start.writers[1:] if not isinstance(w, ChannelWrite)]
+    for name, pregel in graph.nodes.items():
+        copied = clone.nodes[name] = copy.copy(pregel)
+        for cached in ("flat_writers", "node", "input_cache_key"):
+            copied.__dict__.pop(cached, None)
+        if name == START:
+            copied.writers = [*pregel.writers, _remember_start(START in targets)]
+            continue
+        node = Node(
+            name,
+            pregel,
+            coord,
+            topology,
+            is_target=name in targets,
+            others=others,
+            entry_branches=branches,
+        )
+        _wrap(copied, pregel, node, coord.policy)
+    return clone
+
+
+def _wrap(copied: Any, pregel: Any, node: Node, policy: Policy) -> None:
+    if getattr(function_of(pregel.bound), "__coord__", None) is not None:
+        return  # its decorators record it
+    copied.bound = node.wrapped()
+    edge = node.edge
+    declared = edge_targets(edge, node.topology) if edge is not None else []
+    copied.writers = [
+        declare(pregel.writers[0], declared),
+        *(guard(w) for w in pregel.writers[1:]),
+    ]
+    if edge is not None:
+        copied.cache_policy = None
+    retry = policy.retry_of(node.name)
+    if retry is not None:
+        copied.retry_policy = _timeouts_only(pregel, retry)
+
+
+def _timeouts_only(pregel: Any, retry: Any) -> Any:
+    """The host's own retry of a node under a `Retry`: off, but for LangGraph's node timeouts.
+
+    They cancel the node from outside, so that only LangGraph can run it again.
+    """
+    if getattr(pregel, "timeout", None) is None:
+        return None
+    from langgraph.errors import NodeTimeoutError
+
+    return (
+        RetryPolicy(
+            initial_interval=retry.initial_interval,
+            backoff_factor=retry.backoff_factor,
+            max_interval=retry.max_interval,
+            max_attempts=retry.max_attempts,
+            jitter=retry.jitter,
+            retry_on=NodeTimeoutError,
+        ),
+    )
+
+
+def _remember_start(keep_input: bool) -> ChannelWrite:
+    """START's extra write: the thread's new run begins, and an earlier one is forgotten."""
+
+    def begin(value: Any) -> Any:
+        found = graph_run.get()
+        if found is None:  # LangGraph only draws the graph
+            return SKIP_WRITE
+        if keep_input:
+            found.remember(START, value, -1, False)
+        return found.begin(value)
+
+    return ChannelWrite((ChannelWriteEntry(CHANNEL, mapper=begin),))
+
+
+def _findings(graph: Any, policy: Policy, topology: Topology) -> Iterable[str]:
+    """What a user should know before the first run; errors for what cannot work."""
+    tested = [tuple(int(p) for p in v.split(".")) for v in TESTED]
+    installed = version("langgraph")
+    numbers = tuple(int(p) for p in installed.split(".")[:3] if p.isdigit())
+    if not min(tested)[:2] <= numbers[:2] <= max(tested)[:2]:
+        yield f"LangGraph {installed} is not among the tested versions ({', '.join(TESTED)})"
+    for step, retry in policy.retry.items():
+        for fallback in retry.fallbacks if retry else ():
+            if isinstance(fallback, BaseLanguageModel):
+                raise PolicyError(
+                    f"retry of {step!r}: LangGraph cannot exchange the model inside a node; give "
+                    "a node's name or a function like the node as the fallback"
+                )
+    for edge in policy.edges.values():
+        pregel = graph.nodes[edge.step]
+        decorated = function_of(pregel.bound)
+        if getattr(decorated, "__coord__", None) is not None:
+            raise PolicyError(
+                f"edge {edge.step!r}: the node's function is decorated with `validated` or "
+                "`retrying`; use the decorator or the edge"
+            )
+        if pregel.cache_policy is not None:
+            yield (
+                f"edge {edge.step!r}: the node's cache is switched off, since a cached rejection "
+                "would come back for ever"
+            )
+        if edge.otherwise == HUMAN and not graph.checkpointer:
+            yield f"edge {edge.step!r}: otherwise=HUMAN needs a checkpointer when the graph runs"
+        yield from topology.findings(edge)
+        for name in dict.fromkeys((edge.step, *edge.back_to)):
+            for step in topology.entries if name == START else (name,):
+                if not _has_route(graph, step, edge):
+                    yield (
+                        f"edge {edge.step!r}: feedback has no route to {step!r}; give the node a "
+                        "parameter `feedback`, call current_feedback() in it, or set feedback_to="
+                    )
+
+
+def _has_route(graph: Any, step: str, edge: ValidationEdge) -> bool:
+    """Whether feedback can reach a node."""
+    pregel = graph.nodes[step]
+    if declares_feedback(pregel.bound):
+        return True
+    if edge.feedback_to is not None and step == edge.step:
+        return True
+    if "messages" in pregel.channels:
+        return True
+    code = getattr(function_of(pregel.bound), "__code__", None)
+    return code is not None and "current_feedback" in code.co_names

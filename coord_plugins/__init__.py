@@ -1,0 +1,116 @@
+"""Validation edges, retries and end-to-end outcomes for agent pipelines that already exist."""
+
+from ._budget import Budget, Usage
+from ._bus import flush
+from ._classify import classify
+from ._clock import Clock, use_clock
+from ._config import configure
+from ._coord import Coord, record_outcome
+from ._decorators import retrying, validated
+from ._edge import END, HUMAN, START, STOP, ValidationEdge
+from ._events import Event, Listener, OutcomeRecorded, RunFinished, RunPaused, RunStarted
+from ._outcome import OUTCOMES
+from ._policy import LATER
+from ._record import Note, RunRecord
+from ._report import Report, iter_runs, report
+from ._retry import Breaker, Retry, Throttle
+from ._run import Run, collect_runs, current_run, run_context
+from ._schema import schema
+from ._stats import wilson
+from ._step import Step, current_feedback, current_step
+from ._tally import Judgement, StepSettled, StepTally
+from ._track import StopRun, track
+from ._validators import Validator, any_of, check, from_evaluator, grounded, judge
+from ._verdict import Handover, Verdict
+from .errors import (
+    AlreadyAttachedError,
+    AsyncValidatorError,
+    AttemptsExhaustedError,
+    BudgetError,
+    BudgetExceededError,
+    CircuitOpenError,
+    CoordError,
+    CoordWarning,
+    PolicyError,
+    StoreError,
+    UnknownStepError,
+    UnpricedModelError,
+    UnsupportedHostError,
+    UsageUnavailableError,
+    ValidatorError,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "END",
+    "HUMAN",
+    "LATER",
+    "OUTCOMES",
+    "START",
+    "STOP",
+    "AlreadyAttachedError",
+    "AsyncValidatorError",
+    "AttemptsExhaustedError",
+    "Breaker",
+    "Budget",
+    "BudgetError",
+    "BudgetExceededError",
+    "CircuitOpenError",
+    "Clock",
+    "Coord",
+    "CoordError",
+    "CoordWarning",
+    "Event",
+    "Handover",
+    "Judgement",
+    "Listener",
+    "Note",
+    "OutcomeRecorded",
+    "PolicyError",
+    "Report",
+    "Retry",
+    "Run",
+    "RunFinished",
+    "RunPaused",
+    "RunRecord",
+    "RunStarted",
+    "Step",
+    "StepSettled",
+    "StepTally",
+    "StopRun",
+    "StoreError",
+    "Throttle",
+    "UnknownStepError",
+    "UnpricedModelError",
+    "UnsupportedHostError",
+    "Usage",
+    "UsageUnavailableError",
+    "ValidationEdge",
+    "Validator",
+    "ValidatorError",
+    "Verdict",
+    "__version__",
+    "any_of",
+    "check",
+    "classify",
+    "collect_runs",
+    "configure",
+    "current_feedback",
+    "current_run",
+    "current_step",
+    "flush",
+    "from_evaluator",
+    "grounded",
+    "iter_runs",
+    "judge",
+    "record_outcome",
+    "report",
+    "retrying",
+    "run_context",
+    "schema",
+    "track",
+    "use_clock",
+    "validated",
+    "wilson",
+]

@@ -1,0 +1,94 @@
+"""Options that commands share, and how they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import PolicyError
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", help="A path or URL. Default: COORD_STORE, else .coord/outcomes.db."),
+]
+PipelineOption = Annotated[
+    list[str] | None, typer.Option("--pipeline", help="Only this pipeline; repeatable.")
+]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", help="An ISO date (UTC), or an age like 7d or 12h.")
+]
+UntilOption = Annotated[str | None, typer.Option("--until", help="Like --since; excluded.")]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where", metavar="KEY=VALUE", help="A metadata key or a run's column; repeatable."
+    ),
+]
+SettleOption = Annotated[
+    str | None, typer.Option("--settle", help="Only runs at least this old, like 7d.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def filters(
+    pipeline: list[str] | None,
+    since: str | None,
+    until: str | None,
+    where: list[str] | None,
+    settle: str | None,
+) -> dict[str, Any]:
+    """The options as keyword arguments of `report` and `iter_runs`.
+
+    Raises:
+        PolicyError: A --where without "=".
+    """
+    wanted = {}
+    for pair in where or ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise PolicyError(f"--where {pair!r}; write KEY=VALUE")
+        wanted[key] = value
+    return {
+        "pipeline": pipeline or None,
+        "since": since,
+        "until": until,
+        "where": wanted,
+        "settle": settle,
+    }
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """Print one JSON object; every one carries its `schema_version`."""
+    typer.echo(json.dumps({"schema_version": 1, **data}, indent=2, allow_nan=False))
+
+
+def print_rich(*renderables: Any) -> None:
+    """Print for people; without colours where stdout is no terminal."""
+    from rich.console import Console
+
+    Console(highlight=False).print(*renderables, sep="\n")
+
+
+@contextmanager
+def counting(what: str, unit: str = "runs") -> Iterator[Callable[[int], None]]:
+    """A counter on stderr for long work; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what) as status:
+        shown = 0
+
+        def show(seen: int) -> None:
+            nonlocal shown
+            if seen - shown >= 1_000:
+                shown = seen
+                status.update(f"{what}: {seen:,} {unit}")
+
+        yield show

@@ -1,0 +1,138 @@
+"""`coord doctor`: what is installed, what is configured, and whether the store works."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+import typer
+
+from ..errors import CoordError
+from ._common import JsonOption, StoreOption, print_json, print_rich
+
+_HOSTS = {
+    "langgraph": "langgraph",
+    "autogen": "autogen-agentchat",
+    "crewai": "crewai",
+    "langsmith": "langsmith",
+}
+"""Extras and the distributions of their hosts."""
+_OTHERS = ("SQLAlchemy", "psycopg", "pyarrow", "typer", "rich")
+_CREWAI_OFF = ("CREWAI_DISABLE_TELEMETRY", "OTEL_SDK_DISABLED", "CREWAI_DISABLE_TRACKING")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(doctor_command)
+
+
+def doctor_command(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Versions, configuration and where each value came from, and the state of the store."""
+    found = examine(store)
+    if as_json:
+        print_json(found)
+    else:
+        print_rich(_rendered(found))
+    if found["store"]["error"] and store is not None:
+        raise typer.Exit(2)
+
+
+def examine(store: str | None) -> dict[str, Any]:
+    """Everything that the doctor looks at, as plain values."""
+    return {
+        "python": platform.python_version(),
+        "coord_plugins": _own_version(),
+        "hosts": _hosts(),
+        "libraries": {name: _version(name) for name in _OTHERS},
+        "configuration": _configuration(),
+        "store": _store(store),
+        "telemetry": _telemetry(),
+    }
+
+
+def _own_version() -> str:
+    from .. import __version__
+
+    return __version__
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _hosts() -> list[dict[str, Any]]:
+    """Each host's version and the range that this version of the library asks for."""
+    try:
+        required = metadata.requires("coord-plugins") or []
+    except metadata.PackageNotFoundError:
+        required = []
+    hosts = []
+    for extra, name in _HOSTS.items():
+        asked = [r for r in required if r.split(";")[0].strip().lower().startswith(name)]
+        tested = asked[0].split(";")[0].strip()[len(name) :].strip(" ()") if asked else None
+        version = _version(name)
+        hosts.append({"host": extra, "package": name, "version": version, "tested": tested})
+    return hosts
+
+
+def _configuration() -> list[dict[str, str]]:
+    try:
+        from .._config import explain
+    except ImportError:
+        return []
+    return [{"name": n, "value": v, "source": s} for n, v, s in explain()]
+
+
+def _store(spec: str | None) -> dict[str, Any]:
+    from .._report import reading
+
+    try:
+        with reading(spec) as opened:
+            return {**opened.describe(), "openable": True, "error": None}
+    except CoordError as error:
+        return {"openable": False, "error": str(error)}
+
+
+def _telemetry() -> list[dict[str, Any]]:
+    """Hosts that report to their makers; this library never does."""
+    if _version("crewai") is None:
+        return []
+    off = [n for n in _CREWAI_OFF if os.environ.get(n, "").lower() in ("1", "true")]
+    return [{"host": "crewai", "on": not off, "switched_off_by": off}]
+
+
+def _rendered(found: dict[str, Any]) -> Any:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, show_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold", style="dim")
+    table.add_row("python", found["python"], "")
+    table.add_row("coord-plugins", found["coord_plugins"], "")
+    for host in found["hosts"]:
+        tested = f"tested: {host['tested']}" if host["tested"] else ""
+        table.add_row(host["package"], host["version"] or "not installed", tested)
+    for name, version in found["libraries"].items():
+        table.add_row(name, version or "not installed", "")
+    settings = Table(box=None, padding=(0, 2, 0, 0), show_header=False, show_edge=False)
+    for row in found["configuration"]:
+        settings.add_row(row["name"], row["value"], Text(row["source"], style="dim"))
+    store = found["store"]
+    kept = Table(box=None, padding=(0, 2, 0, 0), show_header=False, show_edge=False)
+    for name, value in store.items():
+        if name != "error" or value:
+            kept.add_row(name, f"{value:,}" if type(value) is int else str(value))
+    parts: list[Any] = [Text("Versions", style="cyan"), table]
+    parts += [Text("\nConfiguration", style="cyan"), settings, Text("\nStore", style="cyan"), kept]
+    for host in found["telemetry"]:
+        state = "on; CREWAI_DISABLE_TELEMETRY=true stops it" if host["on"] else "off"
+        parts.append(Text(f"\n{host['host']}'s own telemetry is {state}", style="yellow"))
+    return Group(*parts)

@@ -1,0 +1,58 @@
+"""`coord outcome`: a label that comes later."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..errors import PolicyError
+from ._common import JsonOption, StoreOption, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("outcome")(outcome_command)
+
+
+def outcome_command(
+    run_id: Annotated[str | None, typer.Argument(help="The run; or give --task.")] = None,
+    passed: Annotated[
+        bool | None, typer.Option("--passed/--failed", help="Whether the job was done.")
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--source", help='Who says so, for example "ticket reopened".')
+    ] = "coord outcome",
+    task: Annotated[str | None, typer.Option("--task", help="The latest run of this task.")] = None,
+    pipeline: Annotated[str | None, typer.Option("--pipeline", help="With --task.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="When it became known; default now.")
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Record whether a run did its job, after the fact. The latest label counts."""
+    if passed is None:
+        raise PolicyError("coord outcome: say --passed or --failed")
+    if (run_id is None) == (task is None):
+        raise PolicyError("coord outcome: give a RUN_ID, or --task with --pipeline")
+    from .._report import reading
+    from .._store_query import when
+
+    with reading(store) as opened:
+        labelled = opened.record_outcome(
+            run_id=run_id,
+            task=task,
+            pipeline=pipeline,
+            passed=passed,
+            source=source,
+            at=when(at, "--at"),
+        )
+        record = opened.get_run(labelled)
+    outcome = None if record is None else record.outcome
+    if as_json:
+        print_json({"run_id": labelled, "passed": passed, "source": source, "outcome": outcome})
+    elif outcome is None:
+        typer.echo(f"{labelled}: the label is kept; the store has no such run yet")
+    else:
+        typer.echo(f"{labelled}: {outcome}")

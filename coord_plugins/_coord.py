@@ -1,0 +1,341 @@
+"""`Coord`: what stands behind one attached pipeline, and what `.coord` gives its user."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ._bus import Delivery, deliveries, delivery_of
+from ._clock import current_clock
+from ._config import clean, configured, current_mode
+from ._drive import adrive, drive
+from ._edge import START
+from ._events import OutcomeRecorded
+from ._judge import Judging, ask
+from ._late import judge_later
+from ._policy import Host, Policy
+from ._prices import Prices
+from ._record import RunRecord
+from ._retry import Breaker, Circuit
+from ._run import Run
+from ._run import current as running
+from ._tally import StepSettled
+from ._validators import Validator
+from ._verdict import Handover
+from .errors import AsyncValidatorError, PolicyError, ValidatorError
+
+if TYPE_CHECKING:
+    from ._report import Report
+
+log = logging.getLogger("coord_plugins.run")
+KEPT_RUNS = 1_000
+"""How many records `.coord.runs` keeps."""
+
+
+class Coord:
+    """One attached pipeline: `.coord` on the attached object.
+
+    Attributes:
+        policy: What was attached.
+        host: What the host can do.
+        findings: What attaching noticed, one sentence each.
+        runs: The latest 1,000 records, oldest first.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        host: Host,
+        *,
+        bare: Any = None,
+        findings: Iterable[str] = (),
+        recorded: bool = True,
+    ) -> None:
+        self.policy = policy
+        self.host = host
+        self.findings = tuple(findings)
+        self.policy_id = policy.policy_id
+        self.prices = Prices(policy.prices if policy.prices is not None else configured("prices"))
+        self.runs: collections.deque[RunRecord] = collections.deque(maxlen=KEPT_RUNS)
+        self._bare = bare
+        self._circuits: dict[str, Circuit] = {}
+        self._lock = threading.Lock()
+        self._deliveries: list[Delivery] | None = None if recorded else []
+        if policy.store is not None:
+            self._listeners()  # a named store that cannot be opened is an error now
+
+    # ------------------------------------------------------------------ for users
+
+    @property
+    def last(self) -> RunRecord | None:
+        """The record of the run that ended last, for notebooks."""
+        return self.runs[-1] if self.runs else None
+
+    def summary(self) -> Report:
+        """The report over `.runs`."""
+        from ._report import report
+
+        return report(list(self.runs))
+
+    def explain(self) -> str:
+        """The edges, feedback routes and worst-case calls of this policy, as text."""
+        return "\n".join(_explained(self.policy, self.host, self.findings))
+
+    def detach(self) -> Any:
+        """The bare host object, as it was before `attach`."""
+        return self._bare
+
+    # ------------------------------------------------------------------ for adapters
+
+    def start(
+        self,
+        inputs: Any,
+        *,
+        is_async: bool,
+        run_id: str | None = None,
+        thread: str | None = None,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Run | None:
+        """Begin a run, or None when the mode is "off": then take the host's own path.
+
+        Raises:
+            AsyncValidatorError: The policy needs an async host and this call is synchronous.
+        """
+        mode = current_mode(self.policy.mode)
+        if mode == "off":
+            return None
+        if not is_async:
+            names = self.policy.async_validators()
+            if names:
+                raise AsyncValidatorError(
+                    f"validator {names[0]!r} of pipeline {self.policy.pipeline!r} is async, and "
+                    "this is a synchronous call; call the async form (ainvoke, astream, "
+                    "`async with track`), or give it a synchronous validator"
+                )
+        return Run(
+            self,
+            mode=mode,
+            inputs=inputs,
+            run_id=run_id,
+            task=self._task(inputs),
+            thread=thread,
+            tags=tags,
+            metadata=metadata,
+        )
+
+    def _task(self, inputs: Any) -> str | None:
+        said = self.policy.task
+        if said is None:
+            return None
+        found = _pick(said, inputs)
+        return None if found is None else str(found)
+
+    def finish(self, run: Run, output: Any = None, error: BaseException | None = None) -> RunRecord:
+        """End a run: ask its goal, classify it, publish it."""
+        record: RunRecord = drive(self._finishing(run, output, error), None)
+        return record
+
+    async def afinish(
+        self, run: Run, output: Any = None, error: BaseException | None = None
+    ) -> RunRecord:
+        """The async form of `finish`."""
+        record: RunRecord = await adrive(self._finishing(run, output, error), None)
+        return record
+
+    def _finishing(
+        self, run: Run, output: Any, error: BaseException | None
+    ) -> Judging[RunRecord]:
+        run.output = output
+        goal = self.policy.goal
+        if error is not None or goal is None:
+            return run.close(error=error)
+        selected = _pick(self.policy.output, output) if self.policy.output else output
+        ctx = _goal_context(run)
+        if goal.kind == "llm":
+            record = run.close()
+            judge_later(lambda: self._judge_goal(record, goal, selected, ctx))
+            return record
+        token = running.set(run)
+        try:
+            said, judgement = yield from ask(None, goal, selected, ctx)
+        finally:
+            running.reset(token)
+        if isinstance(said, ValidatorError):
+            log.warning("the goal of %s failed: %s", self.policy.pipeline, said.reason)
+            return run.close(goal_error=said.reason)
+        explanation = None if said.passed else judgement.explanation
+        return run.close(passed=said.passed, explanation=explanation)
+
+    def _judge_goal(
+        self, record: RunRecord, goal: Validator, output: Any, ctx: Handover
+    ) -> None:
+        """On the goals' worker: ask a model whether the run did its job."""
+        if goal.binding.is_async:
+            import asyncio
+
+            said, judgement = asyncio.run(adrive(ask(None, goal, output, ctx), None))
+        else:
+            said, judgement = drive(ask(None, goal, output, ctx), None)
+        failed = isinstance(said, ValidatorError)
+        passed = None if failed else said.passed
+        event = OutcomeRecorded(
+            record.run_id,
+            passed,
+            current_clock().time(),
+            "measured",
+            clean(judgement.explanation) if passed is False else None,
+            clean(said.reason) if isinstance(said, ValidatorError) else None,
+        )
+        with self._lock:
+            for index, kept in enumerate(self.runs):
+                if kept.run_id == record.run_id:
+                    self.runs[index] = replace(
+                        kept,
+                        passed=passed,
+                        explanation=event.explanation,
+                        goal_error=event.goal_error,
+                    )
+        self._put([event])
+
+    def circuit(self, target: str, breaker: Breaker) -> Circuit:
+        """The live circuit of a target, shared by all runs of this pipeline."""
+        with self._lock:
+            return self._circuits.setdefault(target, Circuit(breaker))
+
+    def finished(self, record: RunRecord) -> None:
+        """Keep a record for `.runs`."""
+        with self._lock:
+            self.runs.append(record)
+
+    def publish(self, kind: Callable[[RunRecord], Any], make: Callable[[], RunRecord]) -> None:
+        """Send a run's event to the listeners; the record is only made when there are any."""
+        if self._listeners():
+            self._put([kind(make())])
+
+    def publish_steps(self, events: list[StepSettled]) -> None:
+        """Send a step's events to the listeners that want them."""
+        for delivery in self._listeners():
+            if not delivery.run_events_only:
+                delivery.put(events)
+
+    def _put(self, events: list[Any]) -> None:
+        for delivery in self._listeners():
+            delivery.put(events)
+
+    def _listeners(self) -> list[Delivery]:
+        """The deliveries of this pipeline; the default store opens with the first run."""
+        found = self._deliveries
+        if found is None:
+            from ._stores import shared_store
+
+            named = self.policy.store if self.policy.store is not None else configured("store")
+            store = shared_store(named)
+            listeners = [*self.policy.listeners, *configured("listeners")]
+            if store is not None:
+                listeners.append(store)
+            found = self._deliveries = [delivery_of(x) for x in _once(listeners)]
+        return found
+
+
+def _once(listeners: Iterable[Any]) -> list[Any]:
+    """The same listener given twice hears each event once."""
+    return list({id(listener): listener for listener in listeners}.values())
+
+
+def _pick(how: str | Callable[[Any], Any], value: Any) -> Any:
+    if callable(how):
+        return how(value)
+    if isinstance(value, Mapping):
+        return value.get(how)
+    return getattr(value, how, None)
+
+
+def _goal_context(run: Run) -> Handover:
+    return Handover(
+        run_id=run.run_id,
+        step="",
+        attempt=0,
+        inputs=run.inputs,
+        input=run.inputs,
+        outputs=run.outputs,
+        metadata=run.metadata,
+    )
+
+
+def _explained(policy: Policy, host: Host, findings: Iterable[str]) -> Iterable[str]:
+    yield f"pipeline {policy.pipeline!r} on {host.name}, policy {policy.policy_id}"
+    for edge in policy.edges.values():
+        retry = policy.retry_of(edge.step)
+        tries = retry.max_attempts * (1 + len(retry.fallbacks)) if retry else 1
+        names = ", ".join(f"{v.name} ({v.kind})" for v in edge.validators)
+        ladder = " -> ".join("START" if t == START else t for t in edge.back_to)
+        after = edge.otherwise or "AttemptsExhaustedError (it also ends a batch)"
+        yield f"  {edge.step}: {names}"
+        yield f"    rejected: back to {ladder}; {edge.max_attempts} attempts; then {after}"
+        yield f"    worst case: {edge.max_attempts} x {tries} = {edge.max_attempts * tries} calls"
+    for step, retry in policy.retry.items():
+        said = "never repeated" if retry is None else f"up to {retry.max_attempts} tries"
+        yield f"  retry {step}: {said}"
+    if policy.goal is None and not policy.goal_later:
+        yield "  no goal: runs stay unlabelled"
+    for finding in findings:
+        yield f"  note: {finding}"
+
+
+def record_outcome(
+    run_id: str | None = None,
+    *,
+    passed: bool,
+    source: str | None = None,
+    task: str | None = None,
+    pipeline: str | None = None,
+    at: float | None = None,
+    store: Any = None,
+) -> str:
+    """Record a label that arrives later, from any process.
+
+    The latest label by time counts; the history is kept, and every listener of this process
+    hears it.
+
+    Args:
+        run_id: The run; or
+        task: the task, whose latest run in `pipeline` is meant.
+        pipeline: With `task`.
+        passed: Whether the goal was met.
+        source: Where the label comes from, for example "ticket reopened".
+        at: Unix seconds; default now.
+        store: Where the run is recorded; default the configured store.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        PolicyError: Neither a run nor a task with its pipeline is named, or there is none.
+    """
+    from ._stores import shared_store
+
+    opened = shared_store(store if store is not None else configured("store"))
+    if run_id is None:
+        if task is None or pipeline is None:
+            raise PolicyError("record_outcome: give run_id=, or task= and pipeline=")
+        run_id = opened.find_run(task=task, pipeline=pipeline) if opened is not None else None
+        if run_id is None:
+            raise PolicyError(
+                f"record_outcome: no run of task {task!r} in pipeline {pipeline!r} is stored"
+            )
+    when = current_clock().time() if at is None else at
+    event = OutcomeRecorded(run_id, passed, when, "late", clean(source))
+    found = {id(d): d for d in deliveries()}
+    if opened is not None:
+        own = delivery_of(opened)
+        found[id(own)] = own
+    for delivery in found.values():
+        delivery.put([event])
+    return run_id
+
+

@@ -1,0 +1,253 @@
+"""`validated` and `retrying`: decorators on any synchronous or async function."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ._call import declares, is_async_callable
+from ._config import current_mode
+from ._coord import Coord
+from ._decide import Accept, Decision, Escalate
+from ._drive import adrive, drive
+from ._edge import HUMAN, STOP, ValidationEdge
+from ._feedback import route_feedback
+from ._loop import attempts
+from ._mode import Mode
+from ._policy import PLAIN, make_policy
+from ._retry import Retry, as_retry
+from ._run import Run
+from ._run import current as running
+from ._step import Step
+from ._track import StopRun
+from ._validators import Validator
+from .errors import AsyncValidatorError, PolicyError
+
+F = TypeVar("F", bound=Callable[..., Any])
+Known = list[tuple[Any, BaseException | None]]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the decorators on one function add up to."""
+
+    fn: Callable[..., Any]
+    name: str
+    edge: ValidationEdge | None = None
+    retry: Retry | None = None
+    otherwise: Callable[..., Any] | None = None
+
+
+def validated(
+    *validators: Validator | Callable[..., Any],
+    of: str | Callable[[Any], Any] | None = None,
+    max_attempts: int = 2,
+    otherwise: Callable[..., Any] | str | None = None,
+    feedback_to: Any = None,
+    name: str | None = None,
+    mode: Mode | None = None,
+) -> Callable[[F], F]:
+    """Judge a function's output; on a rejection call it again with the reason.
+
+    A function that declares a parameter `feedback` gets the validators' words there;
+    `current_feedback()` works anywhere inside.
+
+    Args:
+        *validators: As for `ValidationEdge`.
+        of: What they see of the output.
+        max_attempts: Judged outputs, the first included.
+        otherwise: When they are spent: a callable with the function's own arguments, or STOP
+            (ends the surrounding `track` normally); None: `AttemptsExhaustedError`.
+        feedback_to: A key of the first argument, or `callable(input, feedback) -> input`.
+        name: The step's name; default the function's.
+        mode: "observe" or "off" weaken this step alone.
+
+    Raises:
+        PolicyError: A setting that cannot hold, or an async validator on a synchronous function.
+    """
+
+    def decorate(fn: F) -> F:
+        spec = _spec(fn, name)
+        if otherwise == HUMAN or (isinstance(otherwise, str) and otherwise != STOP):
+            raise PolicyError(
+                f"validated {spec.name!r}: otherwise={otherwise!r}; a function has no other step: "
+                "give a callable or STOP"
+            )
+        edge = ValidationEdge(
+            spec.name,
+            *validators,
+            of=of,
+            max_attempts=max_attempts,
+            otherwise=_title(otherwise),
+            feedback_to=feedback_to,
+            mode=mode,
+        )
+        stand_in = otherwise if callable(otherwise) else None
+        return _wrapper(Spec(spec.fn, spec.name, edge, spec.retry, stand_in))
+
+    return decorate
+
+
+def retrying(retry: Any = None, *, name: str | None = None, **settings: Any) -> Callable[[F], F]:
+    """Try a function again when it raises what a repeat can mend.
+
+    Args:
+        retry: A `Retry` or a LangGraph `RetryPolicy`; or give the fields of `Retry`.
+        name: The step's name; default the function's.
+        **settings: The fields of `Retry`.
+
+    Raises:
+        PolicyError: A setting that cannot hold.
+    """
+    if retry is not None and settings:
+        raise PolicyError("retrying: give a Retry or its fields, not both")
+    chosen = as_retry(retry, "retrying") if retry is not None else Retry(**settings)
+    if chosen is not None and any(isinstance(f, str) for f in chosen.fallbacks):
+        raise PolicyError("retrying: a function has no other step; give fallbacks as callables")
+
+    def decorate(fn: F) -> F:
+        spec = _spec(fn, name)
+        return _wrapper(Spec(spec.fn, name or spec.name, spec.edge, chosen, spec.otherwise))
+
+    return decorate
+
+
+def _title(otherwise: Any) -> str | None:
+    if otherwise is None or isinstance(otherwise, str):
+        return otherwise
+    return str(getattr(otherwise, "__name__", type(otherwise).__name__)) + "()"
+
+
+def _spec(fn: Any, name: str | None) -> Spec:
+    """The function's spec so far: decorators on one function share one loop."""
+    found = getattr(fn, "__coord__", None)
+    if isinstance(found, Spec):
+        return found
+    if not callable(fn):
+        raise PolicyError(f"{fn!r} is not a function")
+    return Spec(fn, name or getattr(fn, "__name__", type(fn).__name__))
+
+
+def _wrapper(spec: Spec) -> Any:
+    fn = spec.fn
+    chain = spec.edge.validators if spec.edge is not None else ()
+    is_async = is_async_callable(fn)
+    if not is_async:
+        for validator in chain:
+            if validator.binding.is_async:
+                raise AsyncValidatorError(
+                    f"validated {spec.name!r}: validator {validator.name!r} is async and the "
+                    "function is not; make the function async or the validator synchronous"
+                )
+    outside = _Outside(spec)
+    wrap = _async_wrapper if is_async else _sync_wrapper
+    wrapped = functools.wraps(fn)(wrap(spec, outside))
+    wrapped.__coord__ = spec
+    return wrapped
+
+
+def _sync_wrapper(spec: Spec, outside: _Outside) -> Any:
+    fn, quick = spec.fn, outside.quick
+    takes_feedback = declares(fn, "feedback")
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        run, known = running.get(), None
+        if run is None:
+            if quick is not None and current_mode() == "enforce":
+                # The common case costs no run, no step and no event: call, judge, return. What
+                # it learns before something fails is replayed into the full loop.
+                known = []
+                try:
+                    value = fn(*args, **kwargs)
+                    known.append((value, None))
+                    for ask in quick:
+                        said = ask(value)
+                        known.append((said, None))
+                        if said is not True:
+                            break
+                    else:
+                        return value
+                except Exception as error:
+                    known.append((None, error))
+            run = outside.run()
+        step = run.enter(spec.name, input=args[0] if args else kwargs, edge=spec.edge, retry=spec.retry)
+
+        def execute(step: Step) -> Any:
+            serve, given, named = _arguments(step, fn, takes_feedback, args, kwargs)
+            return serve(*given, **named)
+
+        decision = drive(attempts(step), step, execute, known)
+        return _ended(spec, step, decision, args, kwargs)
+
+    return call
+
+
+def _async_wrapper(spec: Spec, outside: _Outside) -> Any:
+    fn = spec.fn
+    takes_feedback = declares(fn, "feedback")
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        run = running.get() or outside.run()
+        step = run.enter(spec.name, input=args[0] if args else kwargs, edge=spec.edge, retry=spec.retry)
+
+        async def execute(step: Step) -> Any:
+            serve, given, named = _arguments(step, fn, takes_feedback, args, kwargs)
+            said = serve(*given, **named)
+            return await said if hasattr(said, "__await__") else said
+
+        decision = await adrive(attempts(step), step, execute)
+        ended = _ended(spec, step, decision, args, kwargs)
+        return await ended if hasattr(ended, "__await__") else ended
+
+    return call
+
+
+def _arguments(
+    step: Step, fn: Any, takes_feedback: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """What to call, with which arguments, for the present execution."""
+    serve = step.substitute if step.substitute is not None else fn
+    if step.feedback is None:
+        return serve, args, kwargs
+    if takes_feedback and (serve is fn or declares(serve, "feedback")):
+        return serve, args, {**kwargs, "feedback": step.deliver()}
+    if args:
+        args = (route_feedback(step, args[0]), *args[1:])
+    return serve, args, kwargs
+
+
+def _ended(spec: Spec, step: Step, decision: Decision, args: Any, kwargs: Any) -> Any:
+    step.commit()
+    if type(decision) is Accept:
+        step.run.outputs[spec.name] = decision.value
+        return decision.value
+    if type(decision) is Escalate and decision.otherwise is not None:
+        if decision.otherwise == STOP:
+            raise StopRun(f"step {spec.name!r} stopped the run: {decision.error}")
+        if spec.otherwise is not None:
+            return spec.otherwise(*args, **kwargs)
+    raise decision.error  # type: ignore[union-attr]  # Escalate without otherwise, or Fail
+
+
+class _Outside:
+    """What a decorated function uses when no run is under way: judged, but not recorded."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._coord: Coord | None = None
+        chain = spec.edge.validators if spec.edge is not None else ()
+        plain = all(
+            v.quick is not None and v.mode is None for v in chain
+        ) and not (spec.retry is not None and (spec.retry.breaker or spec.retry.throttle))
+        edge = spec.edge
+        plain = plain and (edge is None or (edge.of is None and edge.mode is None))
+        self.quick = [v.quick for v in chain] if plain else None
+
+    def run(self) -> Run:
+        """A run of its own that nobody hears of."""
+        if self._coord is None:
+            policy = make_policy(pipeline=self._spec.name)
+            self._coord = Coord(policy, PLAIN, recorded=False)
+        return Run(self._coord, mode=current_mode())

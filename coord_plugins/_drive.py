@@ -1,0 +1,165 @@
+"""The two thin drivers: they do what a loop asks for, synchronously or on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ._clock import current_clock
+from ._decide import Decision
+from ._judge import EXECUTE, Judge, Judging
+from ._loop import attempts, settling
+from ._step import Step, current
+from .errors import AsyncValidatorError
+
+
+def drive(
+    loop: Judging[Any],
+    step: Step | None,
+    execute: Any = None,
+    known: list[tuple[Any, BaseException | None]] | None = None,
+) -> Any:
+    """Run a loop synchronously; `known` answers its first requests, in their order."""
+    token = current.set(step) if step is not None else None
+    clock = step.run.clock if step is not None else current_clock()
+    try:
+        op = next(loop)
+        while True:
+            try:
+                if known:
+                    result, error = known.pop(0)
+                    if error is not None:
+                        raise error
+                elif op is EXECUTE:
+                    result = execute(step)
+                elif type(op) is Judge:
+                    result = _call(op)
+                else:
+                    result = clock.sleep(op.seconds)  # type: ignore[union-attr]  # the third kind of Op
+            except BaseException as error:
+                op = loop.throw(error)
+            else:
+                op = loop.send(result)
+    except StopIteration as end:
+        return end.value
+    finally:
+        if token is not None:
+            current.reset(token)
+
+
+async def adrive(loop: Judging[Any], step: Step | None, execute: Any = None) -> Any:
+    """Run a loop on the event loop."""
+    token = current.set(step) if step is not None else None
+    clock = step.run.clock if step is not None else current_clock()
+    try:
+        op = next(loop)
+        while True:
+            try:
+                if op is EXECUTE:
+                    result = await execute(step)
+                elif type(op) is Judge:
+                    result = await _acall(op)
+                else:
+                    result = await clock.asleep(op.seconds)  # type: ignore[union-attr]  # the third kind of Op
+            except BaseException as error:
+                op = loop.throw(error)
+            else:
+                op = loop.send(result)
+    except StopIteration as end:
+        return end.value
+    finally:
+        if token is not None:
+            current.reset(token)
+
+
+def _call(op: Judge) -> Any:
+    validator = op.validator
+    if validator.timeout is not None:
+        return _timed(lambda: validator.call(op.output, op.ctx), validator.timeout)
+    said = validator.call(op.output, op.ctx)
+    if inspect.isawaitable(said):
+        if inspect.iscoroutine(said):
+            said.close()
+        raise AsyncValidatorError(
+            f"validator {validator.name!r} is async, and this is a synchronous call; "
+            "call the pipeline's async form, or give it a synchronous validator"
+        )
+    return said
+
+
+def _timed(call: Callable[[], Any], timeout: float) -> Any:
+    """Wait for a synchronous judgement at most `timeout` seconds; a late one is abandoned."""
+    future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            future.set_result(context.run(call))
+        except BaseException as error:  # handed to the waiting caller
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True, name="coord-validator").start()
+    try:
+        return future.result(timeout)
+    except concurrent.futures.TimeoutError:
+        if future.done():
+            raise
+        raise TimeoutError(f"no verdict within {timeout:g} s") from None
+
+
+async def _acall(op: Judge) -> Any:
+    validator = op.validator
+    if validator.binding.is_async:
+        said: Awaitable[Any] = validator.call(op.output, op.ctx)
+    elif validator.kind != "code" or validator.timeout is not None:
+        said = asyncio.to_thread(validator.call, op.output, op.ctx)
+    else:
+        found = validator.call(op.output, op.ctx)
+        return await found if inspect.isawaitable(found) else found
+    if validator.timeout is None:
+        return await said
+    try:
+        return await asyncio.wait_for(said, validator.timeout)
+    except asyncio.TimeoutError:
+        raise TimeoutError(f"no verdict within {validator.timeout:g} s") from None
+
+
+def run_step(step: Step, execute: Callable[[Step], Any]) -> Decision:
+    """Execute a step, judge it and repeat it in place, until something else follows.
+
+    Args:
+        step: From `Run.enter`.
+        execute: Called once per execution; returns the step's host-neutral output. It reads
+            `step.substitute` (the fallback that stands in: a step's name, a callable or a model) and `step.deliver()` (feedback).
+
+    Returns:
+        `Accept`, `Again` to another step, `Escalate` or `Fail`.
+    """
+    decision: Decision = drive(attempts(step), step, execute)
+    return decision
+
+
+async def arun_step(step: Step, execute: Callable[[Step], Awaitable[Any]]) -> Decision:
+    """The async form of `run_step`."""
+    decision: Decision = await adrive(attempts(step), step, execute)
+    return decision
+
+
+def settle(step: Step, *, value: Any = None, error: Exception | None = None) -> Decision:
+    """Judge one execution that the host itself made; decide and record.
+
+    Call `step.begin()` before the execution. A decision to repeat is the host's to carry out.
+    """
+    decision: Decision = drive(settling(step, value=value, error=error), step)
+    return decision
+
+
+async def asettle(step: Step, *, value: Any = None, error: Exception | None = None) -> Decision:
+    """The async form of `settle`."""
+    decision: Decision = await adrive(settling(step, value=value, error=error), step)
+    return decision

@@ -1,0 +1,60 @@
+"""How feedback reaches a step: the routes that work on any host."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ._step import Step
+
+Message = Callable[[str], Any]
+
+
+def user_message(text: str) -> dict[str, str]:
+    """A user message as a plain mapping; hosts have their own classes."""
+    return {"role": "user", "content": text}
+
+
+def route_feedback(step: Step, input: Any, message: Message = user_message) -> Any:
+    """Put the waiting feedback into a copy of the step's input, where a route exists.
+
+    The edge's `feedback_to` comes first; else, where the input has `messages`, one user message
+    is appended. The input itself is never changed.
+
+    Args:
+        step: The step that is about to execute.
+        input: Its input.
+        message: Makes the host's own user message.
+
+    Returns:
+        The input with the feedback, or `input` itself when there is no feedback or no route.
+    """
+    if step.feedback is None:
+        return input
+    route = step.edge.feedback_to if step.edge is not None else None
+    if route is not None:
+        text = step.deliver() or ""
+        return route(input, text) if callable(route) else with_field(input, route, text)
+    messages = get_field(input, "messages")
+    if isinstance(messages, list):
+        return with_field(input, "messages", [*messages, message(step.deliver() or "")])
+    return input
+
+
+def get_field(value: Any, name: str) -> Any:
+    """A key of a mapping or an attribute of an object; None where it has none."""
+    if isinstance(value, Mapping):
+        return value.get(name)
+    return getattr(value, name, None)
+
+
+def with_field(value: Any, name: str, new: Any) -> Any:
+    """A copy of a mapping, pydantic model or dataclass with one field changed."""
+    if isinstance(value, Mapping):
+        return {**value, name: new}
+    if hasattr(value, "model_copy"):
+        return value.model_copy(update={name: new})
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(value, **{name: new})
+    raise TypeError(f"cannot put feedback into {type(value).__name__}; use feedback_to=callable")

@@ -1,0 +1,224 @@
+"""What a report says, as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ._stats import wilson
+from .errors import CoordError
+
+SCHEMA_VERSION = 1
+"""Of `Report.to_dict` and the command line's `--json`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """A share with its Wilson interval at 95 %."""
+
+    successes: int
+    """How many."""
+    n: int
+    """Of how many."""
+    value: float | None
+    """successes / n; None: n is 0."""
+    interval: tuple[float, float]
+    """Lower and upper end; (0, 1) when n is 0."""
+
+    @classmethod
+    def of(cls, successes: int, n: int) -> Rate:
+        """The share of `successes` in `n`."""
+        value = successes / n if n else None
+        return cls(successes=successes, n=n, value=value, interval=wilson(successes, n))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What the finished runs cost, in US dollars."""
+
+    total: float
+    """first + retry + validation + fallback."""
+    first: float
+    """The first completed execution of each step."""
+    retry: float
+    """Executions after a rejection or an error."""
+    validation: float
+    """Validators that ask a model."""
+    fallback: float
+    """Fallbacks that stood in."""
+    per_success: float | None
+    """Total over successes, what the failures cost included; None: no success."""
+    lower_bound: bool
+    """Whether some model calls had no price, so that these are lower bounds."""
+    unknown_calls: int
+    """Model calls without a price."""
+    in_flight: float
+    """What runs in flight have cost so far; in no other figure here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """One step over all finished runs."""
+
+    step: str
+    """The step's name."""
+    runs: int
+    """Runs in which it was executed."""
+    executions: int
+    """Calls of the step, failed ones included."""
+    errors: int
+    """Executions that raised."""
+    retries: int
+    """Errors after which it was tried again."""
+    fallbacks: int
+    """Errors after which a fallback stood in."""
+    first_try: Rate
+    """First executions that were right given right input (by label; else: did not raise)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeReport:
+    """One validation edge: calls = passes + rejects + validator_errors; rejects = loops +
+    exhausted."""
+
+    step: str
+    """The step whose output is judged."""
+    calls: int
+    """Candidates that went through the chain."""
+    passes: int
+    rejects: int
+    loops: int
+    """Rejections after which work was done again."""
+    exhausted: int
+    """Rejections after which no attempt was left."""
+    validator_errors: int
+    """Candidates whose validator failed; no rejections."""
+    would_reject: int
+    """Rejections that observing did not act on; they are passes."""
+    feedback_delivered: int
+    """Executions that feedback waited for and reached."""
+    feedback_undelivered: int
+    """Executions that feedback waited for and did not reach."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidatorReport:
+    """One validator at one step."""
+
+    step: str
+    """Whose output it judges."""
+    name: str
+    """The validator's name."""
+    calls: int
+    passes: int
+    rejects: int
+    errors: int
+    """Calls in which it failed to say anything."""
+    sensitivity: Rate
+    """Rejected among the candidates labelled wrong."""
+    specificity: Rate
+    """Passed among the candidates labelled right."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One pipeline, or the part of it with one value of the key it is split by."""
+
+    pipeline: str
+    """The pipeline's name."""
+    value: str | None = None
+    """This part's value of the key; None: the whole, or runs without the key."""
+    policy_ids: Mapping[str, int]
+    """Runs per policy; more than one are pooled here, and `warnings` says so."""
+    modes: Mapping[str, int]
+    """Runs per mode."""
+    started: int
+    """Runs: finished + in_flight."""
+    finished: int
+    """success + silent_failure + escalated + error + unlabelled."""
+    in_flight: int
+    nested: int
+    """Runs inside a run; in no other count."""
+    outcomes: Mapping[str, int]
+    """Every outcome of `OUTCOMES`, zeros included."""
+    success: int
+    """Runs that did their job, of any sub-class."""
+    success_rate: Rate
+    """Of labelled finished runs; missing and aborted work counts as failed."""
+    coverage: Rate
+    """Labelled among finished runs."""
+    completed_only: Rate
+    """Success among delivered labelled runs: flattering, shown for comparison."""
+    silent_rate: Rate
+    escalated_rate: Rate
+    error_rate: Rate
+    error_rate_without_cancelled: Rate
+    """Cancelled runs left out of errors and of the denominator."""
+    recovered: Mapping[str, int]
+    """Successes other than first_pass, by sub-class."""
+    self_reported: Mapping[str, int]
+    """Outcomes whose label comes from the agent itself; included above."""
+    success_rate_without_self_reported: Rate
+    """The success rate of the other runs."""
+    naive_step_product: float | None
+    """Product over steps of the first-try rates: what teams report; None: nothing known."""
+    lost_at: Mapping[str, int]
+    """Labelled finished runs without success, by the step that lost them."""
+    cost: Cost
+    tokens: int
+    """Input plus output tokens of finished runs."""
+    unknown_tokens: int
+    """Model calls without token counts."""
+    seconds: float
+    """Running time of finished runs, pauses excluded."""
+    seconds_per_success: float | None
+    """Seconds over successes, failures included; None: no success."""
+    steps: tuple[StepReport, ...]
+    edges: tuple[EdgeReport, ...]
+    validators: tuple[ValidatorReport, ...]
+    warnings: tuple[str, ...] = ()
+    """What a reader must know before quoting these numbers."""
+    parts: tuple[Group, ...] = ()
+    """With `by`: one group per value; their integers add up to this group's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """How often the pipelines did their job, what a success cost, and where the rest was lost."""
+
+    unit: str
+    """What counts as one: run, task or thread."""
+    by: str | None
+    """The key that each pipeline is split by."""
+    groups: tuple[Group, ...]
+    """One per pipeline, by name."""
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    """The filters in force."""
+    schema_version: int = SCHEMA_VERSION
+    """Of `to_dict`."""
+
+    @property
+    def only(self) -> Group:
+        """The report's one pipeline.
+
+        Raises:
+            CoordError: There is none, or more than one.
+        """
+        if len(self.groups) != 1:
+            names = ", ".join(g.pipeline for g in self.groups) or "none"
+            raise CoordError(f"the report has {len(self.groups)} pipelines ({names}); name one")
+        return self.groups[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; the command line's `--json`."""
+        plain = _plain(asdict(self))
+        return {"schema_version": plain.pop("schema_version"), **plain}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,464 @@
+"""`Run`: one execution of a pipeline, from its start to its outcome."""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from ._budget import Usage
+from ._clock import Clock, current_clock
+from ._config import clean, configured
+from ._events import RunFinished, RunPaused, RunStarted
+from ._mode import Mode
+from ._outcome import describe, ending, lost_at, outcome_of
+from ._policy import Policy
+from ._record import Note, RunRecord
+from ._step import EdgeState, Step
+from ._tally import StepSettled, StepTally
+from .errors import BudgetExceededError, UnpricedModelError, UsageUnavailableError
+
+if TYPE_CHECKING:
+    from ._coord import Coord
+
+log = logging.getLogger("coord_plugins.run")
+CHILD = "(child runs)"
+"""The step under which a run counts what its nested runs spent."""
+OUTSIDE = "(outside steps)"
+"""The step under which a run counts model calls that no step made."""
+
+current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("coord_run", default=None)
+_collectors: contextvars.ContextVar[tuple[list[RunRecord], ...]] = contextvars.ContextVar(
+    "coord_collectors", default=()
+)
+_labels: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("coord_labels")
+
+
+class Run:
+    """A run that is under way; `current_run()` returns it.
+
+    Attributes:
+        run_id: Opaque and unique.
+        task: What the run is to get done.
+        inputs: The run's input.
+        outputs: The latest accepted output per step.
+        metadata: The run's metadata; add to it at any time before the run ends.
+        output: The final output (set by a host; in `with track(...)` by you).
+    """
+
+    def __init__(
+        self,
+        coord: Coord,
+        *,
+        mode: Mode,
+        inputs: Any = None,
+        run_id: str | None = None,
+        task: str | None = None,
+        thread: str | None = None,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        given = _labels.get({})
+        parent = current.get()
+        self.coord = coord
+        self.policy: Policy = coord.policy
+        self.mode = mode
+        self.inputs = inputs
+        self.run_id: str = run_id or given.get("run_id") or str(uuid4())
+        self.task: str | None = given.get("task") or task
+        self.thread = thread
+        self.parent = parent if parent is not None and not parent.done else None
+        tags = (*configured("tags"), *self.policy.tags, *tags, *given.get("tags", ()))
+        self.tags = tuple(dict.fromkeys(tags))
+        self.metadata: dict[str, Any] = {
+            **configured("metadata"),
+            **self.policy.metadata,
+            **(metadata or {}),
+            **given.get("metadata", {}),
+        }
+        self.clock: Clock = current_clock()
+        self.started_at = self.clock.time()
+        self.origin = self.clock.monotonic()
+        self.elapsed_before = 0.0
+        self.edges: dict[str, EdgeState] = {}
+        self.outputs: dict[str, Any] = {}
+        self.tallies: dict[str, StepTally] = {}
+        self.notes: list[Note] = []
+        self.output: Any = None
+        self.spent = Usage()
+        self.started = 0
+        self.over_budget = False
+        self.blamed: str | None = None
+        self.would_stop: str | None = None
+        self.resumable = False
+        self.done = False
+        self._counters: dict[str, Iterator[int]] = {}
+        self._collectors = _collectors.get()
+        if mode != "off":
+            coord.publish(RunStarted, self.record)
+
+    # ------------------------------------------------------------------ steps
+
+    def enter(
+        self,
+        name: str,
+        *,
+        input: Any = None,
+        branch: str = "",
+        reachable: Callable[[str], bool] = lambda target: True,
+        edge: Any = None,
+        retry: Any = None,
+    ) -> Step:
+        """Begin one piece of host work.
+
+        Args:
+            name: The step's name.
+            input: What the step works on, for `Handover.input`.
+            branch: Tells parallel instances of one step apart; "" for a single one.
+            reachable: Whether the host has steps left to loop back to a target.
+            edge: The step's edge; default the policy's.
+            retry: The step's retry; default the policy's.
+        """
+        edge = edge if edge is not None else self.policy.edges.get(name)
+        retry = retry if retry is not None else self.policy.retry_of(name)
+        return Step(self, name, edge, retry, input, branch, reachable)
+
+    def executions(self, name: str) -> Iterator[int]:
+        """The numbers of this step's executions in this run, from 1; atomic across threads."""
+        found = self._counters.get(name)
+        if found is None:
+            tally = self.tallies.get(name)
+            first = 1 + (tally.executions if tally is not None else 0)
+            found = self._counters.setdefault(name, itertools.count(first))
+        return found
+
+    def feedback_for(self, name: str) -> str | None:
+        """The words of every edge that waits for this step to do better."""
+        words = [s.feedback for s in self.edges.values() if name in s.targets]
+        return "\n".join(words) if words else None
+
+    def given_right(self, name: str) -> bool:
+        """Whether no accepted output of another step is labelled wrong."""
+        return not any(t.accepted is False for n, t in self.tallies.items() if n != name)
+
+    def take(self, step: Step) -> dict[str, Any]:
+        """Enter a committed step into the record; returns the durable part of the change."""
+        durable: dict[str, Any] = {}
+        if step.state is not step.entry:
+            durable[f"e:{step.name}"] = self._move_edge(step)
+        tally = self.tallies.get(step.name)
+        if tally is None:
+            tally = self.tallies.setdefault(step.name, StepTally())
+        for event in step.events:
+            tally.add(event)
+            if event.decision != "accept" or event.would_reject:
+                self._note(event)
+        if self.resumable and step.events:
+            part = StepTally()
+            for event in step.events:
+                part.add(event)
+            durable[f"t:{step.name}"] = part.to_dict()
+        if step.events:
+            self.coord.publish_steps(step.events)
+            step.events = []
+        return durable
+
+    def _move_edge(self, step: Step) -> list[Any]:
+        """Keep the edge's new state. A pass only forgets the rejections that it answers: a
+        parallel branch may have been rejected in the meantime, and that counts."""
+        if step.state is not None:
+            self.edges[step.name] = step.state
+            return [*step.state]
+        if self.edges.get(step.name) is step.entry:
+            self.edges.pop(step.name, None)
+        return [step.entry.rejects if step.entry is not None else 0]
+
+    def judged_by_human(self, step: str, *, approved: bool, words: str | None = None) -> None:
+        """Note a person's word on an exhausted candidate (`otherwise=HUMAN`)."""
+        tally = self.tallies.setdefault(step, StepTally())
+        tally.human += 1
+        kind = "approved" if approved else "declined"
+        self.notes.append(
+            Note(step=step, execution=tally.executions, kind=kind, text=clean(words) or "")
+        )
+
+    def write_off(self, step: Step) -> None:
+        """Count what an abandoned step spent: the money is gone even if the work is redone."""
+        usage = Usage()
+        for part in (step.usage, step.validation, *(u for e in step.events for u in e[-2:])):
+            if part is not None:
+                usage.add(part)
+        if usage.calls or usage.cost_usd:
+            self.spend_on(step.name, "cost_retry", usage)
+        step.events = []
+        if step.circuit is not None:
+            step.circuit.abandon()
+
+    def _note(self, event: StepSettled) -> None:
+        said = [j.explanation or j.name for j in event.judgements if not j.passed]
+        text = event.error or "; ".join(said)
+        kind = event.decision if event.decision != "accept" else "would_reject"
+        self.notes.append(
+            Note(step=event.step, execution=event.execution, kind=kind, text=clean(text) or "")
+        )
+        if event.decision in ("exhausted", "escalate", "fail"):
+            self.blamed = event.step
+
+    # ------------------------------------------------------------------ money and limits
+
+    def add_usage(
+        self,
+        *,
+        model: str | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cost_usd: float | None = None,
+    ) -> None:
+        """Count one model call of this run, under the step that is running now.
+
+        Adapters call this for every call they see; call it yourself for a client that no
+        adapter sees.
+
+        Args:
+            model: The model's name, for the price table.
+            input_tokens: None: unknown, which is counted and not taken as 0.
+            output_tokens: As `input_tokens`.
+            cost_usd: US dollars; None: priced by the price table.
+
+        Raises:
+            UsageUnavailableError: A budget of the run needs a number that is not known.
+        """
+        known = input_tokens is not None and output_tokens is not None
+        if cost_usd is None and known:
+            price = self.coord.prices.cost
+            cost_usd = price(model, input_tokens or 0, output_tokens or 0)
+        usage = Usage(
+            input_tokens=input_tokens or 0,
+            output_tokens=output_tokens or 0,
+            cost_usd=cost_usd or 0.0,
+            calls=1,
+            unknown_tokens=0 if known else 1,
+            unknown_cost=0 if cost_usd is not None else 1,
+        )
+        self._spend(usage)
+        self._check_measurable(model, known, cost_usd)
+
+    def _spend(self, usage: Usage) -> None:
+        from ._step import current as running
+
+        step = running.get()
+        self.spent.add(usage)
+        if step is not None and step.run is self:
+            step.spend(usage)
+        else:
+            self.spend_on(OUTSIDE, "cost_first", usage)
+        if self.parent is not None:
+            self.parent.spent.add(usage)
+            self.parent.spend_on(CHILD, "cost_first", usage)
+
+    def spend_on(self, name: str, bucket: str, usage: Usage) -> None:
+        """Count money directly in a tally."""
+        self.tallies.setdefault(name, StepTally())._spend(bucket, usage)
+
+    def _check_measurable(self, model: str | None, known: bool, cost: float | None) -> None:
+        budget = self.policy.budget
+        if budget is None or self.mode != "enforce":
+            return
+        if budget.max_tokens is not None and not known:
+            raise UsageUnavailableError(
+                f"the budget has max_tokens, but the reply of {model or 'a model'} carries no "
+                "token counts; use a model that reports usage, or drop max_tokens"
+            )
+        if budget.max_cost_usd is not None and cost is None:
+            if not known:
+                raise UsageUnavailableError(
+                    f"the budget has max_cost_usd, but the reply of {model or 'a model'} carries "
+                    "no token counts"
+                )
+            raise UnpricedModelError(
+                f"the budget has max_cost_usd, but the model {model!r} has no price; give "
+                f"prices={{{model!r}: (usd_per_million_input, usd_per_million_output)}}"
+            )
+
+    def check_budget(self) -> BudgetExceededError | None:
+        """The budget's limit that is reached, if one is; what is under way is not stopped."""
+        budget = self.policy.budget
+        if budget is None or self.over_budget or self.mode != "enforce":
+            return None
+        return budget.exceeded(
+            cost_usd=self.spent.cost_usd,
+            tokens=self.spent.input_tokens + self.spent.output_tokens,
+            elapsed=self.elapsed,
+            attempts=self.started,
+        )
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of running time, pauses excluded."""
+        return self.elapsed_before + self.clock.monotonic() - self.origin
+
+    # ------------------------------------------------------------------ life
+
+    def restore(self, durable: Mapping[str, Any]) -> None:
+        """Continue the run that a host's checkpoint remembers.
+
+        Args:
+            durable: What the host kept of `identity()` and of the steps' `commit()`.
+        """
+        identity = durable.get("run") or {}
+        if identity.get("id"):
+            self.run_id = identity["id"]
+            self.started_at = identity.get("at", self.started_at)
+            self.task = identity.get("task") or self.task
+            self.elapsed_before = identity.get("elapsed", 0.0)
+        for key, value in durable.items():
+            kind, _, name = key.partition(":")
+            if kind == "e":
+                self.edges[name] = EdgeState(value[0], value[1], tuple(value[2]))
+            elif kind == "t":
+                earlier = StepTally.from_dict(value)
+                earlier.merge(self.tallies.get(name, StepTally()))
+                self.tallies[name] = earlier
+            elif kind == "o":
+                self.outputs.setdefault(name, value)
+        self._counters.clear()
+
+    def identity(self) -> dict[str, Any]:
+        """What a host with checkpoints keeps under the key "run"."""
+        return {"id": self.run_id, "at": self.started_at, "task": self.task}
+
+    def pause(self) -> None:
+        """The run waits; its resume continues it."""
+        self.done = True
+        self.coord.publish(RunPaused, lambda: replace(self.record(), status="paused"))
+
+    def close(
+        self,
+        *,
+        error: BaseException | None = None,
+        passed: bool | None = None,
+        explanation: str | None = None,
+        goal_error: str | None = None,
+    ) -> RunRecord:
+        """End the run: classify it, publish it, and hand its record on."""
+        self.done = True
+        end, detail = ending(self.tallies.values(), error)
+        outcome = outcome_of(end, detail, passed)
+        blamed = None
+        if not outcome.startswith(("success", "unlabelled")):
+            blamed = lost_at(self.tallies, self.blamed, passed)
+        record = replace(
+            self.record(),
+            status="finished",
+            finished_at=self.clock.time(),
+            end=end,
+            detail=detail,
+            passed=passed,
+            explanation=clean(explanation),
+            goal_error=clean(goal_error),
+            error=clean(describe(error)) if error is not None else None,
+            lost_at=blamed,
+        )
+        log.debug("run %s of %s ended: %s", self.run_id, self.policy.pipeline, outcome)
+        self.coord.finished(record)
+        for collector in self._collectors:
+            collector.append(record)
+        self.coord.publish(RunFinished, lambda: record)
+        return record
+
+    def record(self) -> RunRecord:
+        """The run as it stands."""
+        payload = None
+        if configured("capture") == "payloads":
+            payload = {"input": clean(repr(self.inputs)), "output": clean(repr(self.output))}
+        return RunRecord(
+            run_id=self.run_id,
+            pipeline=self.policy.pipeline,
+            policy_id=self.coord.policy_id,
+            mode=self.mode,
+            task=self.task,
+            thread=self.thread,
+            parent_id=self.parent.run_id if self.parent is not None else None,
+            tags=self.tags,
+            metadata=dict(self.metadata),
+            environment=configured("environment"),
+            release=configured("release"),
+            started_at=self.started_at,
+            elapsed=self.elapsed,
+            would_stop=self.would_stop,
+            steps=dict(self.tallies),
+            notes=tuple(self.notes),
+            payload=payload,
+        )
+
+
+def current_run() -> Run:
+    """The run that is under way here.
+
+    Raises:
+        LookupError: No attached pipeline or `track` is running in this context.
+    """
+    run = current.get()
+    if run is None:
+        raise LookupError("no run is under way here; use attach(...) or `with track(...)`")
+    return run
+
+
+@contextmanager
+def collect_runs() -> Iterator[list[RunRecord]]:
+    """Collect the records of the runs that start inside, also under concurrency.
+
+    Yields:
+        A list that each of these runs appends its record to when it ends.
+    """
+    found: list[RunRecord] = []
+    token = _collectors.set((*_collectors.get(), found))
+    try:
+        yield found
+    finally:
+        _collectors.reset(token)
+
+
+@contextmanager
+def run_context(
+    *,
+    task: str | None = None,
+    tags: tuple[str, ...] | list[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+) -> Iterator[None]:
+    """Label the runs that start inside, on any host. Nested contexts add up.
+
+    Args:
+        task: What the runs are to get done.
+        tags: Added to the runs' tags.
+        metadata: Added to the runs' metadata; inner contexts win.
+        run_id: The id of the one run that starts inside.
+    """
+    outer = _labels.get({})
+    merged: dict[str, Any] = {
+        "task": task or outer.get("task"),
+        "run_id": run_id,
+        "tags": (*outer.get("tags", ()), *tags),
+        "metadata": {**outer.get("metadata", {}), **(metadata or {})},
+    }
+    token = _labels.set(merged)
+    try:
+        yield
+    finally:
+        _labels.reset(token)
+
+
+@contextmanager
+def activate(run: Run) -> Iterator[Run]:
+    """Make `run` the current run inside; an adapter does this around the host's own work."""
+    token = current.set(run)
+    try:
+        yield run
+    finally:
+        current.reset(token)

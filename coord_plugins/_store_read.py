@@ -1,0 +1,154 @@
+"""Reading a store: records one by one, and lines for reports. Memory stays flat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from ._record import RunRecord
+from ._store_query import COLUMNS, Query, as_text
+from ._store_rows import RUN_AMOUNTS, Line, Shape, record_of, shape_from_rows
+from ._store_schema import runs, shapes
+from .errors import PolicyError
+
+CHUNK = 1_000
+"""Rows fetched at once."""
+_KEPT = 50_000
+"""Shapes kept in memory; most stores have a few hundred."""
+_KEY = (runs.c.pipeline, runs.c.policy_id, runs.c.mode, runs.c.outcome, runs.c.source)
+_SUMS = [runs.c.elapsed, *(runs.c[name] for name in RUN_AMOUNTS)]
+
+
+def iter_records(connection: sa.Connection, query: Query) -> Iterator[RunRecord]:
+    """The runs that match, oldest first."""
+    shape = ShapeReader(connection)
+    chosen = sa.select(runs).where(*conditions(connection, query)).order_by(runs.c.started_at)
+    for row in _stream(connection, chosen).mappings():
+        yield record_of(row, shape(row["shape_id"]))
+
+
+def iter_lines(
+    connection: sa.Connection, query: Query, by: str | None, unit: str
+) -> Iterator[Line]:
+    """What a report needs of the runs that match; equal runs come as one line."""
+    shape = ShapeReader(connection)
+    by_value: Any = sa.null() if by is None else _value(connection, by)
+    nested = runs.c.parent_id.is_not(None)
+    key: list[Any] = [*_KEY, runs.c.lost_at, nested.label("nested"), runs.c.shape_id]
+    key.append(by_value.label("by_value"))
+    chosen: Any
+    ids: Any = None
+    if unit == "run":
+        sums = [sa.func.sum(column) for column in _SUMS]
+        chosen = sa.select(*key, sa.func.count(), sa.func.max(runs.c.started_at), *sums)
+        chosen = chosen.group_by(*(key if by else key[:-1]))
+    else:
+        ids = sa.func.coalesce(runs.c[unit], runs.c.run_id)
+        chosen = sa.select(*key, sa.literal(1), runs.c.started_at, *_SUMS, ids)
+    for row in _stream(connection, chosen.where(*conditions(connection, query))):
+        yield Line(
+            row[0],
+            None if by is None else _plain(connection, by, row[8]),
+            *row[1:6],
+            bool(row[6]),
+            shape(row[7]),
+            row[9],
+            row[10],
+            row[11],
+            tuple(row[12:20]),
+            row[20] if ids is not None else None,
+        )
+
+
+def conditions(connection: sa.Connection, query: Query) -> list[sa.ColumnElement[bool]]:
+    """A query as conditions on the runs' table."""
+    found: list[sa.ColumnElement[bool]] = []
+    if query.run_id is not None:
+        found.append(runs.c.run_id == query.run_id)
+    if query.pipelines:
+        found.append(runs.c.pipeline.in_(query.pipelines))
+    if query.since is not None:
+        found.append(runs.c.started_at >= query.since)
+    before = query.before()
+    if before is not None:
+        found.append(runs.c.started_at < before)
+    if not query.include_nested:
+        found.append(runs.c.parent_id.is_(None))
+    for name, value in query.columns().items():
+        is_it = runs.c[name] == value
+        if name == "outcome":
+            is_it = sa.or_(is_it, runs.c.outcome.startswith(f"{value}.", autoescape=True))
+        found.append(is_it)
+    for name, value in query.metadata().items():
+        written = [json.dumps(value, ensure_ascii=False), value]
+        if connection.dialect.name == "sqlite":
+            written = [f"[{w},{w}]" for w in written]
+        found.append(_value(connection, name).in_(written))
+    return found
+
+
+def _value(connection: sa.Connection, key: str) -> sa.ColumnElement[Any]:
+    """A column, or a metadata key's value as JSON text."""
+    if key in COLUMNS:
+        return runs.c[key]
+    if connection.dialect.name == "sqlite":
+        if '"' in key:
+            raise PolicyError(f"metadata key {key!r}: a key with a quotation mark cannot be used")
+        path = f'$."{key}"'
+        # Two paths make SQLite answer in JSON: with one, true and 1 would be the same.
+        return sa.func.json_extract(runs.c.metadata, path, path)
+    value = sa.cast(runs.c.metadata, sa.JSON).op("->")(sa.cast(key, sa.Text))
+    return sa.cast(value, sa.Text)
+
+
+def _plain(connection: sa.Connection, key: str, value: str | None) -> str | None:
+    """What `_value` found, as people write it."""
+    if value is None or key in COLUMNS:
+        return value
+    found = json.loads(value)
+    if connection.dialect.name == "sqlite":
+        found = found[0]
+    return None if found is None else as_text(found)
+
+
+def _stream(connection: sa.Connection, statement: Any) -> Any:
+    """Rows in chunks; on PostgreSQL with a cursor on the server."""
+    return connection.execute(statement, execution_options={"yield_per": CHUNK})
+
+
+class ShapeReader:
+    """Shapes by number, each read once."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._known: dict[int, Shape] = {0: ()}
+
+    def __call__(self, number: int) -> Shape:
+        """The shape with this number."""
+        found = self._known.get(number)
+        if found is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            found = self._read(number)
+            self._known[number] = found
+        return found
+
+    def _read(self, number: int) -> Shape:
+        chosen = sa.select(shapes).where(shapes.c.shape_id == number)
+        rows = self._connection.execute(chosen.order_by(shapes.c.position)).mappings()
+        return shape_from_rows([{**row} for row in rows])
+
+
+def latest(
+    connection: sa.Connection, *, run_id: str | None, task: str | None, pipeline: str | None
+) -> str | None:
+    """The id of the latest run that matches."""
+    wanted = {"run_id": run_id, "task": task, "pipeline": pipeline}
+    chosen = sa.select(runs.c.run_id).where(
+        *(runs.c[k] == v for k, v in wanted.items() if v is not None)
+    )
+    found: str | None = connection.execute(chosen.order_by(runs.c.started_at.desc()).limit(1)).scalar()
+    return found

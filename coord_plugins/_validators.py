@@ -1,0 +1,359 @@
+"""Validators: `check`, `judge`, `any_of`, `grounded`, `from_evaluator` (and `schema`, next door)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast, get_args
+
+from ._call import Binding, bind
+from ._mode import Mode, check_mode
+from ._retry import Retry
+from ._verdict import Handover, Kind, Verdict
+from .errors import PolicyError, ValidatorError
+
+OnError = Literal["escalate", "raise", "pass", "reject"]
+"""What happens to a candidate whose validator failed for good."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validator:
+    """One validator with its settings; made by `check`, `judge`, `schema` and their kin."""
+
+    fn: Callable[..., Any]
+    """Called as `fn(output)`, with `inputs=` and `ctx=` where it declares them."""
+    name: str
+    """Stands in verdicts, feedback, reports and the policy's identity."""
+    kind: Kind = "code"
+    """Who judges."""
+    feedback: str | None = None
+    """What a rejection says when the validator gives no explanation of its own."""
+    version: str = ""
+    """Part of the policy's identity: change it when the judgement changes."""
+    on_error: OnError = "escalate"
+    """What follows when the validator itself fails after its retries."""
+    retry: Retry = field(default_factory=lambda: Retry(max_attempts=2))
+    """How often the validator alone is tried when it fails; waits only on transient errors."""
+    timeout: float | None = None
+    """Seconds for one judgement; None: no limit."""
+    mode: Mode | None = None
+    """Weaker than the run's mode: "observe" only records `would_reject`, "off" skips it."""
+    ends_chain: bool = False
+    """Whether a rejection ends the chain: later validators could not read the candidate."""
+    binding: Binding = field(init=False, repr=False, compare=False)
+    """Which optional parameters `fn` declares."""
+    accepted: Verdict = field(init=False, repr=False, compare=False)
+    """The verdict of a plain `True`, made once."""
+    quick: Callable[[Any], Any] | None = field(init=False, repr=False, compare=False)
+    """The function itself where it needs nothing but the output: a synchronous code check."""
+
+    def __post_init__(self) -> None:
+        if self.on_error not in get_args(OnError):
+            raise PolicyError(
+                f"validator {self.name!r}: on_error={self.on_error!r}; "
+                f"it is one of {', '.join(get_args(OnError))}"
+            )
+        if self.timeout is not None and self.timeout <= 0:
+            raise PolicyError(f"validator {self.name!r}: timeout must be positive seconds")
+        check_mode(self.mode, f"validator {self.name!r}")
+        object.__setattr__(self, "binding", bind(self.fn, f"validator {self.name!r}"))
+        object.__setattr__(self, "accepted", Verdict(passed=True, name=self.name))
+        alone = self.kind == "code" and self.timeout is None and not any(self.binding)
+        object.__setattr__(self, "quick", self.fn if alone else None)
+
+    def call(self, output: Any, ctx: Handover) -> Any:
+        """Call the function (or start its coroutine) with what it declares."""
+        wants = self.binding
+        if wants.ctx:
+            if wants.inputs:
+                return self.fn(output, inputs=ctx.inputs, ctx=ctx)
+            return self.fn(output, ctx=ctx)
+        return self.fn(output, inputs=ctx.inputs) if wants.inputs else self.fn(output)
+
+    def verdict(self, said: Any) -> Verdict:
+        """Turn what the function returned into a verdict.
+
+        Raises:
+            ValidatorError: It returned something that is no judgement (also None).
+        """
+        if said is True:
+            return self.accepted
+        if said is False:
+            return Verdict(passed=False, name=self.name, explanation=self.feedback)
+        if isinstance(said, Verdict):
+            return self._completed(said)
+        if isinstance(said, tuple) and len(said) == 2 and isinstance(said[0], bool):
+            words = None if said[1] is None else str(said[1])
+            return self._completed(Verdict(passed=said[0], explanation=words))
+        if type(said).__module__ == "numpy" and type(said).__name__ in ("bool", "bool_"):
+            return self.verdict(bool(said))
+        raise ValidatorError(
+            self.name,
+            f"it returned {said!r}; return True, False, a Verdict or (bool, explanation)",
+        )
+
+    def _completed(self, said: Verdict) -> Verdict:
+        words = said.explanation
+        if not said.passed and not words:
+            words = self.feedback
+        return Verdict(
+            passed=said.passed,
+            name=said.name or self.name,
+            score=said.score,
+            label=said.label,
+            explanation=words,
+            value=said.value,
+        )
+
+
+def _name_of(fn: Any) -> str:
+    named = getattr(fn, "__name__", None) or getattr(
+        getattr(fn, "func", None), "__name__", type(fn).__name__
+    )
+    return str(named)
+
+
+def as_validator(said: Any) -> Validator:
+    """Take a `Validator` as it is and wrap a bare callable with `check`."""
+    return said if isinstance(said, Validator) else check(said)
+
+
+def check(fn: Callable[..., Any], *, name: str | None = None, **settings: Any) -> Validator:
+    """A deterministic check: `fn(output)` says whether the output may go on.
+
+    `AssertionError`, `ValueError` and pydantic's `ValidationError` raised by `fn` are a
+    rejection with their message; any other error is a validator error.
+
+    Args:
+        fn: Returns True/False, a `Verdict` or `(bool, explanation)`; may be async. A
+            parameter named `inputs` gets the run's input, `ctx` a `Handover`.
+        name: How verdicts name it; default the function's name.
+        **settings: `feedback`, `version`, `on_error`, `retry`, `timeout` (seconds), `mode`,
+            `kind`, `ends_chain`: the fields of `Validator`.
+
+    Raises:
+        PolicyError: `fn` has the wrong signature, or a setting is out of range.
+    """
+    return Validator(fn=fn, name=name or _name_of(fn), **settings)
+
+
+def judge(
+    fn: Callable[..., Any],
+    *,
+    threshold: float | None = None,
+    name: str | None = None,
+    **settings: Any,
+) -> Validator:
+    """A model as validator: any callable that asks one.
+
+    Under an async host a synchronous judge runs in a thread with the context copied. None
+    of its tokens reach a user's stream.
+
+    Args:
+        fn: As for `check`; with `threshold` it may also return a number.
+        threshold: A returned number passes when it is at least this.
+        name: How verdicts name it; default the function's name.
+        **settings: The fields of `Validator`.
+    """
+    settings.setdefault("kind", "llm")
+    name = name or _name_of(fn)
+    if threshold is None:
+        return Validator(fn=fn, name=name, **settings)
+    limit = threshold
+    return _mapped(fn, lambda said: _scored(said, limit), name, settings)
+
+
+def _mapped(
+    fn: Callable[..., Any], turn: Callable[[Any], Any], name: str, settings: dict[str, Any]
+) -> Validator:
+    """A validator whose function's answer goes through `turn`; keeps `fn`'s own parameters."""
+    inner = Validator(fn=fn, name=name, **settings)
+
+    def sync(output: Any, *, ctx: Handover) -> Any:
+        return turn(inner.call(output, ctx))
+
+    async def asynchronous(output: Any, *, ctx: Handover) -> Any:
+        return turn(await inner.call(output, ctx))
+
+    return Validator(fn=asynchronous if inner.binding.is_async else sync, name=name, **settings)
+
+
+def _scored(said: Any, threshold: float) -> Any:
+    if isinstance(said, (int, float)) and not isinstance(said, bool):
+        return Verdict(passed=said >= threshold, score=float(said))
+    return said
+
+
+def any_of(*validators: Any, name: str | None = None, **settings: Any) -> Validator:
+    """Pass when at least one validator passes; its `value` is handed on.
+
+    A rejection carries all explanations. The validators must be synchronous or all async.
+
+    Raises:
+        PolicyError: No validator is given, or synchronous and async ones are mixed.
+    """
+    members = tuple(as_validator(v) for v in validators)
+    kinds = {v.binding.is_async for v in members}
+    if len(kinds) != 1:
+        raise PolicyError("any_of takes at least one validator, all synchronous or all async")
+    settings.setdefault("kind", "llm" if any(v.kind == "llm" for v in members) else "code")
+    settings.setdefault("version", "+".join(v.version for v in members if v.version))
+
+    def sync(output: Any, *, ctx: Handover) -> Verdict:
+        failed = []
+        for member in members:
+            said = judged(member, lambda m=member: m.call(output, ctx))  # type: ignore[misc]  # a default argument binds the loop variable
+            if said.passed:
+                return said
+            failed.append(said)
+        return _none_of(failed)
+
+    async def asynchronous(output: Any, *, ctx: Handover) -> Verdict:
+        failed = []
+        for member in members:
+            try:
+                said = member.verdict(await member.call(output, ctx))
+            except rejections() as error:
+                said = rejection(member, error)
+            if said.passed:
+                return said
+            failed.append(said)
+        return _none_of(failed)
+
+    title = name or "any_of(" + ", ".join(v.name for v in members) + ")"
+    return Validator(fn=asynchronous if kinds.pop() else sync, name=title, **settings)
+
+
+def _none_of(failed: list[Verdict]) -> Verdict:
+    return Verdict(passed=False, explanation=" or ".join(v.explanation or v.name for v in failed))
+
+
+def rejections() -> tuple[type[Exception], ...]:
+    """Errors that a validator raises to say no (pydantic's ValidationError is a ValueError)."""
+    return (AssertionError, ValueError)
+
+
+def rejection(validator: Validator, error: Exception) -> Verdict:
+    """The rejection that a raised AssertionError or ValueError stands for."""
+    words = str(error) or validator.feedback
+    return Verdict(passed=False, name=validator.name, explanation=words)
+
+
+def judged(validator: Validator, call: Callable[[], Any]) -> Verdict:
+    """Run one synchronous judgement; a raised rejection becomes a verdict."""
+    try:
+        return validator.verdict(call())
+    except rejections() as error:
+        return rejection(validator, error)
+
+
+Ids = Collection[Any]
+Source = "Collection[Any] | str | Callable[[Handover], Collection[Any]]"
+
+
+def grounded(
+    cited: str | Callable[[Any], Iterable[Any]],
+    sources: Any,
+    *,
+    at_least: int = 1,
+    name: str = "grounded",
+    **settings: Any,
+) -> Validator:
+    """Every cited id exists in the sources given.
+
+    Args:
+        cited: A regular expression whose matches in the output's text are the ids (its first
+            group where it has one), or a callable `output -> ids`.
+        sources: The ids that exist: a collection, a step's name (the ids are matched in its
+            latest accepted output), or a callable `Handover -> ids`.
+        at_least: Fewest citations an output needs.
+        name: How verdicts name it.
+        **settings: The fields of `Validator`.
+    """
+    if isinstance(sources, str) and not isinstance(cited, str):
+        raise PolicyError("grounded: a step name as `sources` needs a regular expression `cited`")
+    pattern = re.compile(cited) if isinstance(cited, str) else None
+
+    def ids_of(value: Any) -> list[Any]:
+        if pattern is not None:
+            return pattern.findall(value if isinstance(value, str) else repr(value))
+        return list(cast("Callable[[Any], Iterable[Any]]", cited)(value))
+
+    def known(ctx: Handover) -> Collection[Any]:
+        if isinstance(sources, str):
+            return set(ids_of(ctx.outputs.get(sources, "")))
+        return sources(ctx) if callable(sources) else sources
+
+    def cites_existing(output: Any, *, ctx: Handover) -> tuple[bool, str]:
+        found = ids_of(output)
+        exist = known(ctx)
+        unknown = [str(i) for i in dict.fromkeys(found) if i not in exist]
+        if unknown:
+            return False, f"these cited ids do not exist in the sources: {', '.join(unknown)}"
+        if len(found) < at_least:
+            return False, f"cite at least {at_least} of the given sources; {len(found)} cited"
+        return True, ""
+
+    return Validator(fn=cites_existing, name=name, **settings)
+
+
+def from_evaluator(
+    fn: Callable[..., Any],
+    threshold: float = 1.0,
+    *,
+    name: str | None = None,
+    reference_outputs: Any = None,
+    **settings: Any,
+) -> Validator:
+    """Use an evaluator of LangSmith, openevals or agentevals as a validator.
+
+    It is called with those of `inputs=`, `outputs=` and `reference_outputs=` that it
+    declares, and returns a bool, a number, or a result (or a list of results, all must
+    pass) with `score` and `comment`.
+
+    Args:
+        fn: The evaluator, sync or async.
+        threshold: A score passes when it is at least this; a boolean score stands for itself.
+        name: How verdicts name it; default the function's name.
+        reference_outputs: Passed on where the evaluator declares it.
+        **settings: The fields of `Validator`; `kind` defaults to "llm".
+    """
+    import inspect
+
+    from ._call import is_async_callable
+
+    settings.setdefault("kind", "llm")
+    parameters = inspect.signature(fn).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+    def arguments(output: Any, ctx: Handover) -> dict[str, Any]:
+        offered = {"inputs": ctx.inputs, "outputs": output}
+        if reference_outputs is not None:
+            offered["reference_outputs"] = reference_outputs
+        return {k: v for k, v in offered.items() if takes_any or k in parameters}
+
+    def sync(output: Any, *, ctx: Handover) -> Verdict:
+        return _evaluated(fn(**arguments(output, ctx)), threshold)
+
+    async def asynchronous(output: Any, *, ctx: Handover) -> Verdict:
+        return _evaluated(await fn(**arguments(output, ctx)), threshold)
+
+    chosen = asynchronous if is_async_callable(fn) else sync
+    return Validator(fn=chosen, name=name or _name_of(fn), **settings)
+
+
+def _evaluated(said: Any, threshold: float) -> Verdict:
+    """Read an evaluation result of any of the supported shapes; unscored is an error."""
+    if isinstance(said, list):
+        parts = [_evaluated(s, threshold) for s in said]
+        failing = [p for p in parts if not p.passed]
+        return min(failing or parts, key=lambda p: 1.0 if p.score is None else p.score)
+    if isinstance(said, (bool, int, float)):
+        said = {"score": said}
+    read = said.get if isinstance(said, Mapping) else lambda key: getattr(said, key, None)
+    score, comment = read("score"), read("comment")
+    if not isinstance(score, (bool, int, float)):
+        raise TypeError(f"the evaluator returned no score: {said!r}")
+    passed = score if isinstance(score, bool) else score >= threshold
+    return Verdict(passed=passed, score=float(score), explanation=comment)

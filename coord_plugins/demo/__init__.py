@@ -1,0 +1,58 @@
+"""The demo's job: a billing desk that answers tickets in plain words, in six steps.
+
+It knows no host and nothing of the rest of the library: a billing database with its tickets and
+their true answers, the six steps with their prompts, a simulated model that goes wrong in 3 % of
+each step's executions, a validator per step, and the goal. A run of the bare job::
+
+    conn = open_billing()
+    tickets, answers = load_tickets(conn)
+    model = SimulatedModel(conn, seed=7)
+    state = {"ticket_id": tickets[0].id, "ticket": tickets[0].text}
+    with working(tickets[0].id, trial=0):
+        for step in STEPS:
+            reply = model.reply(prompt_for(step, state), step)
+            state[step] = finish(step, reply.text, state, conn)
+    passed, explanation = goal(state, answers[tickets[0].id])
+"""
+
+from coord_plugins.demo._checks import Check, checks
+from coord_plugins.demo._database import CATEGORY_KINDS, LINE_KINDS, open_billing
+from coord_plugins.demo._faults import (
+    CONTENT_FAULTS,
+    FAULT_RATE,
+    FAULT_SHARES,
+    STICKY_SHARE,
+    Fault,
+    planned_fault,
+)
+from coord_plugins.demo._job import STEPS, finish, prompt_for
+from coord_plugins.demo._simulated import RateLimited, Reply, SimulatedModel, Work, working
+from coord_plugins.demo._tickets import Answer, Ticket, load_tickets
+from coord_plugins.demo._truth import goal, label
+
+__all__ = [
+    "CATEGORY_KINDS",
+    "CONTENT_FAULTS",
+    "FAULT_RATE",
+    "FAULT_SHARES",
+    "LINE_KINDS",
+    "STEPS",
+    "STICKY_SHARE",
+    "Answer",
+    "Check",
+    "Fault",
+    "RateLimited",
+    "Reply",
+    "SimulatedModel",
+    "Ticket",
+    "Work",
+    "checks",
+    "finish",
+    "goal",
+    "label",
+    "load_tickets",
+    "open_billing",
+    "planned_fault",
+    "prompt_for",
+    "working",
+]
