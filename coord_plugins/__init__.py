@@ -1,5 +1,7 @@
 """Validation edges, retries and end-to-end outcomes for agent pipelines that already exist."""
 
+import logging
+
 from ._budget import Budget, Usage
 from ._bus import flush
 from ._classify import classify
@@ -31,6 +33,7 @@ from .errors import (
     CircuitOpenError,
     CoordError,
     CoordWarning,
+    InvalidOutputError,
     PolicyError,
     StoreError,
     UnknownStepError,
@@ -41,6 +44,9 @@ from .errors import (
 )
 
 __version__ = "0.1.0"
+
+# A library is silent until its user configures logging.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "END",
@@ -63,6 +69,7 @@ __all__ = [
     "CoordWarning",
     "Event",
     "Handover",
+    "InvalidOutputError",
     "Judgement",
     "Listener",
     "Note",

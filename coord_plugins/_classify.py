@@ -18,6 +18,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from .errors import InvalidOutputError
+
 ErrorKind = Literal["transient", "invalid", "fatal"]
 
 TRANSIENT_STATUS = frozenset({408, 409, 425, 429, *range(500, 600)})
@@ -153,7 +155,7 @@ def _seconds(said: str, now: float) -> float:
 
 
 def _is_invalid_output(error: BaseException) -> bool:
-    if isinstance(error, json.JSONDecodeError):
+    if isinstance(error, (json.JSONDecodeError, InvalidOutputError)):
         return True
     return any(
         c.__name__ in _INVALID_NAMES and c.__module__.split(".")[0] in _INVALID_MODULES

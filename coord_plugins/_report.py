@@ -172,7 +172,7 @@ def reading(place: Store | str | os.PathLike[str] | None) -> Iterator[Store]:
         yield store
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise StoreError(f"the store {store.url} cannot be read: {reason}") from error
+        raise StoreError(f"the store {store.url} cannot be used: {reason}") from error
     finally:
         if known is None:
             store.close()
@@ -187,12 +187,15 @@ def _latest_of_units(lines: Iterable[Line]) -> Iterator[Line]:
             continue
         key = line.pipeline, line.unit
         known = units.get(key)
-        if known is not None:
-            newer = line if line.started_at >= known.started_at else known
-            sums = tuple(a + b for a, b in zip(line.amounts, known.amounts, strict=True))
-            line = newer._replace(amounts=sums, elapsed=line.elapsed + known.elapsed)
-        units[key] = line
+        units[key] = line if known is None else _joined(known, line)
     yield from units.values()
+
+
+def _joined(one: Line, other: Line) -> Line:
+    """The later of two runs of a unit, with the amounts of both."""
+    newer = other if other.started_at >= one.started_at else one
+    sums = tuple(a + b for a, b in zip(one.amounts, other.amounts, strict=True))
+    return newer._replace(amounts=sums, elapsed=one.elapsed + other.elapsed)
 
 
 def _groups(

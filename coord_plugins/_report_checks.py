@@ -81,11 +81,12 @@ def _measurement_warnings(group: Group) -> Iterator[str]:
         yield f"costs are lower bounds: {group.cost.unknown_calls:,} model calls have no price"
     if group.unknown_tokens:
         yield f"tokens are lower bounds: {group.unknown_tokens:,} model calls did not say"
-    for edge in group.edges:
-        if edge.feedback_undelivered:
+    for step in group.steps:
+        if step.feedback_undelivered:
             yield (
-                f"step {edge.step!r}: feedback did not arrive in "
-                f"{edge.feedback_undelivered:,} executions"
+                f"step {step.step!r}: feedback did not arrive in "
+                f"{step.feedback_undelivered:,} executions"
             )
+    for edge in group.edges:
         if edge.validator_errors:
             yield f"step {edge.step!r}: a validator failed on {edge.validator_errors:,} candidates"

@@ -211,18 +211,15 @@ def _step(name: str, step: StepSum) -> StepReport:
         errors=step.count("errors"),
         retries=step.count("retries"),
         fallbacks=step.count("fallbacks"),
+        feedback_delivered=step.count("delivered"),
+        feedback_undelivered=step.count("undelivered"),
         first_try=Rate.of(step.first_right, step.first_known),
     )
 
 
 def _edge(name: str, step: StepSum) -> EdgeReport:
     names = "calls passes rejects loops exhausted validator_errors would_reject".split()
-    return EdgeReport(
-        step=name,
-        **{n: step.count(n) for n in names},
-        feedback_delivered=step.count("delivered"),
-        feedback_undelivered=step.count("undelivered"),
-    )
+    return EdgeReport(step=name, **{n: step.count(n) for n in names})
 
 
 def _validator(step: str, name: str, counts: list[int]) -> ValidatorReport:

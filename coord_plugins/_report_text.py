@@ -59,7 +59,6 @@ def _group(group: Group, report: Report) -> list[RenderableType]:
     if len(ids) == 1:
         title.append(f"  policy {ids[0]}", style="dim")
     blocks: list[RenderableType] = [title, Text(headline(group, report.unit), style="bold green")]
-    blocks += [Text(f"! {warning}", style="yellow") for warning in group.warnings]
     if group.parts:
         blocks += _section(f"By {report.by}", parts_table(group))
     blocks += _section("Outcomes", outcomes_table({"": group}))
@@ -72,6 +71,9 @@ def _group(group: Group, report: Report) -> list[RenderableType]:
     if group.validators:
         blocks += _section("Validators", validators_table(group.validators))
     blocks += _section("Cost and time", _pairs(cost_lines(group)))
+    if group.warnings:
+        said = Text("\n".join(f"- {warning}" for warning in group.warnings), style="yellow")
+        blocks += _section("Mind", said)
     return blocks
 
 
@@ -143,38 +145,35 @@ def parts_table(group: Group) -> Table:
 
 
 def steps_table(steps: Iterable[StepReport]) -> Table:
-    """How often each step's first try was right."""
-    table = _table("<", "runs", "calls", "errors", "first try right", "interval")
-    for step in steps:
+    """How often each step's first try was right; optional columns only where they say something."""
+    rows = list(steps)
+    shown = {"runs": "runs", "calls": "executions"} | _said(
+        rows, {"errors": "errors", "fed back": "feedback_delivered"}
+    )
+    table = _table("<", *shown, "first try right", "interval")
+    for step in rows:
         rate = step.first_try
-        share = "-" if rate.value is None else f"{100 * rate.value:.1f} %"
-        table.add_row(
-            step.step,
-            f"{step.runs:,}",
-            f"{step.executions:,}",
-            f"{step.errors:,}",
-            share,
-            _interval(rate),
-        )
+        share = "-" if rate.value is None else f"{_points(rate.value)} %"
+        counts = (f"{getattr(step, name):,}" for name in shown.values())
+        table.add_row(step.step, *counts, share, _interval(rate))
     return table
 
 
 def edges_table(edges: Iterable[EdgeReport]) -> Table:
-    """What each edge judged and did; columns that are zero throughout are left out."""
+    """What each edge judged and did."""
     rows = list(edges)
-    optional = {
-        "errors": "validator_errors",
-        "would reject": "would_reject",
-        "fed back": "feedback_delivered",
-        "not delivered": "feedback_undelivered",
-    }
-    shown = {k: v for k, v in optional.items() if any(getattr(e, v) for e in rows)}
-    names = {"calls": "calls", "passes": "passes", "rejects": "rejects", "loops": "loops"}
-    names |= {"exhausted": "exhausted", **shown}
+    names = {name: name for name in ("calls", "passes", "rejects", "loops", "exhausted")}
+    names |= _said(rows, {"errors": "validator_errors", "would reject": "would_reject"})
     table = _table("<", *names)
     for edge in rows:
         table.add_row(edge.step, *(f"{getattr(edge, field):,}" for field in names.values()))
     return table
+
+
+def _said(rows: Iterable[object], optional: Mapping[str, str]) -> dict[str, str]:
+    """The columns that are not zero throughout."""
+    kept = list(rows)
+    return {k: name for k, name in optional.items() if any(getattr(r, name) for r in kept)}
 
 
 def validators_table(validators: Iterable[ValidatorReport]) -> Table:
@@ -252,4 +251,6 @@ def _points(share: float) -> str:
     """A share in percent; more digits near 0 and 1, so that no interval looks empty."""
     points = 100 * share
     digits = 1 if 0.5 <= points <= 99.5 or points in (0, 100) else 2
-    return f"{points:.{digits}f}".removesuffix(".0") if points in (0, 100) else f"{points:.{digits}f}"
+    return (
+        f"{points:.{digits}f}".removesuffix(".0") if points in (0, 100) else f"{points:.{digits}f}"
+    )

@@ -73,14 +73,20 @@ class StepReport:
     """Errors after which it was tried again."""
     fallbacks: int
     """Errors after which a fallback stood in."""
+    feedback_delivered: int
+    """Executions that feedback waited for and reached."""
+    feedback_undelivered: int
+    """Executions that feedback waited for and did not reach."""
     first_try: Rate
     """First executions that were right given right input (by label; else: did not raise)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeReport:
-    """One validation edge: calls = passes + rejects + validator_errors; rejects = loops +
-    exhausted."""
+    """One validation edge.
+
+    calls = passes + rejects + validator_errors, and rejects = loops + exhausted.
+    """
 
     step: str
     """The step whose output is judged."""
@@ -96,10 +102,6 @@ class EdgeReport:
     """Candidates whose validator failed; no rejections."""
     would_reject: int
     """Rejections that observing did not act on; they are passes."""
-    feedback_delivered: int
-    """Executions that feedback waited for and reached."""
-    feedback_undelivered: int
-    """Executions that feedback waited for and did not reach."""
 
 
 @dataclass(frozen=True, kw_only=True)

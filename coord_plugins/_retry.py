@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ._classify import ErrorKind, classify
@@ -115,6 +115,29 @@ class Retry:
         if self.jitter:
             wait = min(self.max_interval, wait * rand())
         return max(wait, asked or 0.0)
+
+
+_attempts: int | None = None
+_cap = False
+
+
+def limit_attempts(attempts: int | None, cap: bool = False) -> tuple[int | None, bool]:
+    """Limit every `Retry` of this process (`coord_plugins.testing.set_testing`).
+
+    Returns:
+        What was in force before.
+    """
+    global _attempts, _cap
+    before = (_attempts, _cap)
+    _attempts, _cap = attempts, cap
+    return before
+
+
+def limited(retry: Retry | None) -> Retry | None:
+    """A step's retry as `set_testing` wants it; the policy itself is not changed."""
+    if _attempts is None or retry is None:
+        return retry
+    return replace(retry, max_attempts=min(_attempts, retry.max_attempts) if _cap else _attempts)
 
 
 def _positive(owner: str, **values: float) -> None:

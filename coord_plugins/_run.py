@@ -19,6 +19,7 @@ from ._mode import Mode
 from ._outcome import describe, ending, lost_at, outcome_of
 from ._policy import Policy
 from ._record import Note, RunRecord
+from ._retry import limited
 from ._step import EdgeState, Step
 from ._tally import StepSettled, StepTally
 from .errors import BudgetExceededError, UnpricedModelError, UsageUnavailableError
@@ -126,7 +127,7 @@ class Run:
         """
         edge = edge if edge is not None else self.policy.edges.get(name)
         retry = retry if retry is not None else self.policy.retry_of(name)
-        return Step(self, name, edge, retry, input, branch, reachable)
+        return Step(self, name, edge, limited(retry), input, branch, reachable)
 
     def executions(self, name: str) -> Iterator[int]:
         """The numbers of this step's executions in this run, from 1; atomic across threads."""

@@ -207,7 +207,8 @@ class Store:
 
     def get_run(self, run_id: str) -> RunRecord | None:
         """One run's record; None: there is none."""
-        return next(self.iter_records(Query(run_id=run_id, include_nested=True)), None)
+        found = list(self.iter_records(Query(run_id=run_id, include_nested=True)))
+        return found[0] if found else None
 
     def labels(self, run_id: str) -> Sequence[OutcomeRecorded]:
         """The label history of a run, in order of time."""

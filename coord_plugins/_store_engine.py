@@ -105,7 +105,9 @@ def prepare(engine: sa.Engine, shown_url: str, *, create: bool) -> None:
         engine.dispose()
         cause = getattr(error, "orig", None) or error
         reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-        raise StoreError(f"the store {shown_url} cannot be opened: {reason}{_hint(file)}") from error
+        raise StoreError(
+            f"the store {shown_url} cannot be opened: {reason}{_hint(file)}"
+        ) from error
 
 
 def _hint(file: str | None) -> str:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from ._events import OutcomeRecorded
 from ._outcome import lost_at, outcome_of
 from ._store_read import ShapeReader
-from ._store_rows import tallies_of, text
+from ._store_rows import kind_number, tallies_of, text
 from ._store_schema import outcomes, runs
 
 _CHUNK = 500  # old SQLite takes 999 parameters a statement
@@ -73,6 +73,10 @@ def _apply(connection: sa.Connection, counts: dict[str, Any]) -> None:
             changed["outcome"] = outcome_of("delivered", run["detail"] or "", passed)
             steps = tallies_of(shape(run["shape_id"]), ())
             changed["lost_at"] = lost_at(steps, None, passed) if passed is False else None
+        new = {**run, **changed}
+        key = (new[name] for name in ("pipeline", "policy_id", "mode", "outcome", "source"))
+        nested = run["parent_id"] is not None
+        changed["kind_id"] = kind_number(*key, new["lost_at"], nested, run["shape_id"])
         connection.execute(sa.update(runs).where(runs.c.run_id == run["run_id"]).values(**changed))
 
 

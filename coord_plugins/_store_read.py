@@ -18,7 +18,10 @@ CHUNK = 1_000
 """Rows fetched at once."""
 _KEPT = 50_000
 """Shapes kept in memory; most stores have a few hundred."""
-_KEY = (runs.c.pipeline, runs.c.policy_id, runs.c.mode, runs.c.outcome, runs.c.source)
+_SAME = [
+    runs.c[name]
+    for name in "pipeline policy_id mode outcome source lost_at parent_id shape_id".split()
+]
 _SUMS = [runs.c.elapsed, *(runs.c[name] for name in RUN_AMOUNTS)]
 
 
@@ -26,8 +29,9 @@ def iter_records(connection: sa.Connection, query: Query) -> Iterator[RunRecord]
     """The runs that match, oldest first."""
     shape = ShapeReader(connection)
     chosen = sa.select(runs).where(*conditions(connection, query)).order_by(runs.c.started_at)
-    for row in _stream(connection, chosen).mappings():
-        yield record_of(row, shape(row["shape_id"]))
+    with _stream(connection, chosen) as rows:
+        for row in rows.mappings():
+            yield record_of(row, shape(row["shape_id"]))
 
 
 def iter_lines(
@@ -35,32 +39,45 @@ def iter_lines(
 ) -> Iterator[Line]:
     """What a report needs of the runs that match; equal runs come as one line."""
     shape = ShapeReader(connection)
-    by_value: Any = sa.null() if by is None else _value(connection, by)
-    nested = runs.c.parent_id.is_not(None)
-    key: list[Any] = [*_KEY, runs.c.lost_at, nested.label("nested"), runs.c.shape_id]
-    key.append(by_value.label("by_value"))
+    by_value: Any = (sa.null() if by is None else _value(connection, by)).label("by_value")
     chosen: Any
-    ids: Any = None
     if unit == "run":
+        # Runs of one kind agree in these; SQLite takes any row's value, others need to be told.
+        pick = _itself if connection.dialect.name == "sqlite" else sa.func.min
         sums = [sa.func.sum(column) for column in _SUMS]
-        chosen = sa.select(*key, sa.func.count(), sa.func.max(runs.c.started_at), *sums)
-        chosen = chosen.group_by(*(key if by else key[:-1]))
+        same = [pick(column) for column in _SAME]
+        chosen = sa.select(*same, by_value, sa.func.count(), sa.func.max(runs.c.started_at), *sums)
+        chosen = chosen.group_by(runs.c.kind_id, *([] if by is None else [by_value]))
     else:
-        ids = sa.func.coalesce(runs.c[unit], runs.c.run_id)
-        chosen = sa.select(*key, sa.literal(1), runs.c.started_at, *_SUMS, ids)
-    for row in _stream(connection, chosen.where(*conditions(connection, query))):
-        yield Line(
-            row[0],
-            None if by is None else _plain(connection, by, row[8]),
-            *row[1:6],
-            bool(row[6]),
-            shape(row[7]),
-            row[9],
-            row[10],
-            row[11],
-            tuple(row[12:20]),
-            row[20] if ids is not None else None,
-        )
+        unit_id = sa.func.coalesce(runs.c[unit], runs.c.run_id)
+        one = sa.literal(1)
+        chosen = sa.select(*_SAME, by_value, one, runs.c.started_at, *_SUMS, unit_id)
+    chosen = chosen.where(*conditions(connection, query))
+    with _stream(connection, chosen) as rows:
+        yield from (_line(connection, shape, by, row) for row in rows)
+
+
+def _itself(column: Any) -> Any:
+    return column
+
+
+def _line(connection: sa.Connection, shape: ShapeReader, by: str | None, row: Any) -> Line:
+    return Line(
+        pipeline=row[0],
+        policy_id=row[1],
+        mode=row[2],
+        outcome=row[3],
+        source=row[4],
+        lost_at=row[5],
+        nested=row[6] is not None,
+        shape=shape(row[7]),
+        by=None if by is None else _plain(connection, by, row[8]),
+        n=row[9],
+        started_at=row[10],
+        elapsed=row[11],
+        amounts=tuple(float(amount) for amount in row[12:20]),
+        unit=row[20] if len(row) > 20 else None,
+    )
 
 
 def conditions(connection: sa.Connection, query: Query) -> list[sa.ColumnElement[bool]]:
@@ -150,5 +167,7 @@ def latest(
     chosen = sa.select(runs.c.run_id).where(
         *(runs.c[k] == v for k, v in wanted.items() if v is not None)
     )
-    found: str | None = connection.execute(chosen.order_by(runs.c.started_at.desc()).limit(1)).scalar()
+    found: str | None = connection.execute(
+        chosen.order_by(runs.c.started_at.desc()).limit(1)
+    ).scalar()
     return found

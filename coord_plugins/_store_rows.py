@@ -104,10 +104,21 @@ def _template(step: StepShape) -> tuple[Any, ...]:
     return tuple(known.get(name, 0) for name in _FIELDS)
 
 
+@lru_cache(maxsize=4_096)
+def kind_number(*key: Any) -> int:
+    """One number for what a report tells apart, so that it groups by a single integer.
+
+    Args:
+        key: pipeline, policy_id, mode, outcome, source, lost_at, whether nested, shape_id.
+    """
+    digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
 RUN_COLUMNS = (
     "run_id pipeline policy_id status mode task thread parent_id environment release started_at "
     "finished_at elapsed ending detail outcome passed source explanation goal_error error lost_at "
-    "would_stop label_at shape_id amounts cost_first cost_retry cost_validation cost_fallback "
+    "would_stop label_at shape_id kind_id amounts cost_first cost_retry cost_validation cost_fallback "
     "input_tokens output_tokens unknown_tokens unknown_cost tags metadata notes payload"
 ).split()
 """The columns of a run's row, in the order of `run_row`."""
@@ -119,9 +130,16 @@ def run_row(record: RunRecord, number_of: Callable[[Shape], int]) -> tuple[Any, 
     amounts = [_amounts(tally) for tally in steps.values()]
     sums = [sum(column) for column in zip(*amounts, strict=True)][1:] if amounts else [0] * 8
     labelled = record.passed is not None or record.goal_error is not None
+    shape_id, outcome = number_of(shape_of(steps)), record.outcome
+    pipeline, blamed, nested = (
+        text(record.pipeline),
+        text(record.lost_at),
+        record.parent_id is not None,
+    )
+    key = (pipeline, record.policy_id, record.mode, outcome, record.source, blamed, nested)
     return (
         text(record.run_id),
-        text(record.pipeline),
+        pipeline,
         record.policy_id,
         record.status,
         record.mode,
@@ -135,16 +153,17 @@ def run_row(record: RunRecord, number_of: Callable[[Shape], int]) -> tuple[Any, 
         record.elapsed,
         record.end,
         record.detail,
-        record.outcome,
+        outcome,
         record.passed,
         record.source,
         text(record.explanation),
         text(record.goal_error),
         text(record.error),
-        text(record.lost_at),
+        blamed,
         text(record.would_stop),
         (record.finished_at or record.started_at) if labelled else None,
-        number_of(shape_of(steps)),
+        shape_id,
+        kind_number(*key, shape_id),
         json.dumps(amounts) if amounts else "[]",
         *sums,
         to_json(record.tags) if record.tags else "[]",

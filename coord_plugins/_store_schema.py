@@ -20,12 +20,14 @@ from .errors import StoreError
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("started_at", "finished_at", "elapsed", "label_at"), sa.Double),
     **dict.fromkeys(AMOUNTS[:5], sa.Double),
-    **dict.fromkeys((*AMOUNTS[5:], "shape_id"), sa.BigInteger),
+    **dict.fromkeys((*AMOUNTS[5:], "shape_id", "kind_id"), sa.BigInteger),
     **dict.fromkeys(("passed", *FLAGS), sa.Boolean),
     **dict.fromkeys(("position", *COUNTS), sa.Integer),
 }
 _REQUIRED = {
-    *("pipeline policy_id status mode started_at elapsed outcome source shape_id amounts").split(),
+    *(
+        "pipeline policy_id status mode started_at elapsed outcome source shape_id kind_id amounts"
+    ).split(),
     *("cost_first cost_retry cost_validation cost_fallback input_tokens output_tokens").split(),
     *("unknown_tokens unknown_cost tags metadata notes position step validators").split(),
     *COUNTS,
@@ -67,7 +69,7 @@ outcomes = sa.Table(
 )
 meta = sa.Table("coord_meta", meta_data, sa.Column("schema_version", sa.Integer, nullable=False))
 
-_RUN_VIEW = [name for name in RUN_COLUMNS if name not in ("shape_id", "amounts")]
+_RUN_VIEW = [name for name in RUN_COLUMNS if name not in ("shape_id", "kind_id", "amounts")]
 
 
 def _first_schema(connection: sa.Connection) -> None:

@@ -7,6 +7,7 @@ CoordError
 │   └── AsyncValidatorError             an async validator where only synchronous code runs
 ├── UnsupportedHostError                the host's private shape changed, or it cannot do what is asked
 ├── StoreError                          a named store that cannot be opened, or refuses a write
+├── InvalidOutputError (ValueError)     raised by a step: the model's reply has not the asked form
 ├── ValidatorError                      a validator raised, timed out or returned nonsense
 ├── AttemptsExhaustedError              an edge's attempts are spent and it has no `otherwise`
 ├── CircuitOpenError                    a breaker refuses the call
@@ -34,6 +35,7 @@ __all__ = [
     "CircuitOpenError",
     "CoordError",
     "CoordWarning",
+    "InvalidOutputError",
     "PolicyError",
     "StoreError",
     "UnknownStepError",
@@ -81,6 +83,15 @@ class UnsupportedHostError(CoordError, RuntimeError):
 
 class StoreError(CoordError, RuntimeError):
     """A named store that cannot be opened, or that refuses a write."""
+
+
+class InvalidOutputError(CoordError, ValueError):
+    """For you to raise in a step: the model's reply could not be read.
+
+    With an edge on the step this is one rejected candidate, and the message is the feedback;
+    without one it is fatal. Parser and schema errors of json, pydantic and LangChain count the
+    same without this class.
+    """
 
 
 class ValidatorError(CoordError, RuntimeError):

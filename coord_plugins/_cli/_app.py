@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ..errors import CoordError
+from coord_plugins.errors import CoordError
 from . import _doctor, _export, _outcome, _report
 
 
@@ -43,15 +43,21 @@ if importlib.util.find_spec(f"{__package__}.demo") is not None:
     importlib.import_module(f"{__package__}.demo").register(app)
 
 
-@app.callback()
-def _coord(
-    version: bool = typer.Option(False, "--version", is_eager=True, help="Print the version."),
-) -> None:
-    if version:
-        from .. import __version__
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from coord_plugins import __version__
 
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _coord(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_print_version, help="Print the version."
+    ),
+) -> None:
+    pass
 
 
 def run() -> None:

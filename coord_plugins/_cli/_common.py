@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import PolicyError
+from coord_plugins.errors import PolicyError
 
 StoreOption = Annotated[
     str | None,

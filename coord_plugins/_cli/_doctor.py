@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from ..errors import CoordError
+from coord_plugins.errors import CoordError
 from ._common import JsonOption, StoreOption, print_json, print_rich
 
 _HOSTS = {
@@ -53,7 +53,7 @@ def examine(store: str | None) -> dict[str, Any]:
 
 
 def _own_version() -> str:
-    from .. import __version__
+    from coord_plugins import __version__
 
     return __version__
 
@@ -82,14 +82,14 @@ def _hosts() -> list[dict[str, Any]]:
 
 def _configuration() -> list[dict[str, str]]:
     try:
-        from .._config import explain
+        from coord_plugins._config import explain
     except ImportError:
         return []
     return [{"name": n, "value": v, "source": s} for n, v, s in explain()]
 
 
 def _store(spec: str | None) -> dict[str, Any]:
-    from .._report import reading
+    from coord_plugins._report import reading
 
     try:
         with reading(spec) as opened:

@@ -14,8 +14,8 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from .._record import RunRecord
-from ..errors import PolicyError
+from coord_plugins._record import RunRecord
+from coord_plugins.errors import PolicyError
 from ._common import (
     JsonOption,
     PipelineOption,
@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
     app.command("export")(export_command)
 
 
-def export_command(
+def export_command(  # noqa: PLR0917  # typer reads options from parameters
     file: Annotated[
         str, typer.Argument(help="A .jsonl, .csv or .parquet file; - is JSON lines on stdout.")
     ],
@@ -57,7 +57,7 @@ def export_command(
     as_json: JsonOption = False,
 ) -> None:
     """Write the runs that match, runs inside runs included; the file appears when complete."""
-    from .._report import iter_runs
+    from coord_plugins._report import iter_runs
 
     writer = _writer_for(file)
     chosen = filters(pipeline, since, until, where, settle)
@@ -81,7 +81,7 @@ def _writer_for(file: str) -> Callable[[Iterator[RunRecord], Path, Progress], in
         return _csv
     if suffix == ".parquet":
         try:
-            import pyarrow  # noqa: F401
+            import pyarrow as pa  # noqa: F401
         except ImportError:
             raise PolicyError(
                 "coord export: a .parquet file needs pyarrow; pip install 'coord-plugins[parquet]'"

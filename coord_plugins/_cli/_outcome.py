@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import PolicyError
+from coord_plugins.errors import PolicyError
 from ._common import JsonOption, StoreOption, print_json
 
 
@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command("outcome")(outcome_command)
 
 
-def outcome_command(
+def outcome_command(  # noqa: PLR0917  # typer reads options from parameters
     run_id: Annotated[str | None, typer.Argument(help="The run; or give --task.")] = None,
     passed: Annotated[
         bool | None, typer.Option("--passed/--failed", help="Whether the job was done.")
@@ -36,8 +36,8 @@ def outcome_command(
         raise PolicyError("coord outcome: say --passed or --failed")
     if (run_id is None) == (task is None):
         raise PolicyError("coord outcome: give a RUN_ID, or --task with --pipeline")
-    from .._report import reading
-    from .._store_query import when
+    from coord_plugins._report import reading
+    from coord_plugins._store_query import when
 
     with reading(store) as opened:
         labelled = opened.record_outcome(

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("report")(report_command)
 
 
-def report_command(
+def report_command(  # noqa: PLR0917  # typer reads options from parameters
     store: StoreOption = None,
     pipeline: PipelineOption = None,
     since: SinceOption = None,
@@ -40,7 +40,7 @@ def report_command(
     as_json: JsonOption = False,
 ) -> None:
     """How often the pipelines did their job, what a success cost, where the rest was lost."""
-    from .._report import report
+    from coord_plugins._report import report
 
     chosen: Any = unit
     with counting("reading") as progress:
@@ -54,6 +54,6 @@ def report_command(
     if as_json:
         print_json(found.to_dict())
         return
-    from .._report_text import render
+    from coord_plugins._report_text import render
 
     print_rich(render(found))

@@ -1,8 +1,9 @@
 """The demo's job: a billing desk that answers tickets in plain words, in six steps.
 
-It knows no host and nothing of the rest of the library: a billing database with its tickets and
-their true answers, the six steps with their prompts, a simulated model that goes wrong in 3 % of
-each step's executions, a validator per step, and the goal. A run of the bare job::
+The job itself knows no host and nothing of the rest of the library: a billing database with its
+tickets and their true answers, the six steps with their prompts, a simulated model that goes wrong in 3 % of
+each step's executions, a validator per step, and the goal. `Desk` puts the library's policy on it, and `run_demo` sends the
+tickets through a framework's pipeline, bare and attached. A run of the bare job::
 
     conn = open_billing()
     tickets, answers = load_tickets(conn)
@@ -15,8 +16,10 @@ each step's executions, a validator per step, and the goal. A run of the bare jo
     passed, explanation = goal(state, answers[tickets[0].id])
 """
 
+from coord_plugins.demo._campaign import Demo, Wiring, run_demo
 from coord_plugins.demo._checks import Check, checks
 from coord_plugins.demo._database import CATEGORY_KINDS, LINE_KINDS, open_billing
+from coord_plugins.demo._desk import Desk
 from coord_plugins.demo._faults import (
     CONTENT_FAULTS,
     FAULT_RATE,
@@ -40,11 +43,14 @@ __all__ = [
     "STICKY_SHARE",
     "Answer",
     "Check",
+    "Demo",
+    "Desk",
     "Fault",
     "RateLimited",
     "Reply",
     "SimulatedModel",
     "Ticket",
+    "Wiring",
     "Work",
     "checks",
     "finish",
@@ -54,5 +60,6 @@ __all__ = [
     "open_billing",
     "planned_fault",
     "prompt_for",
+    "run_demo",
     "working",
 ]

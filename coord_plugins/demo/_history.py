@@ -48,7 +48,10 @@ _ADDONS = (
     ("Sandbox workspace", 3500),
     ("Translation pack", 2400),
 )
-_ANNUAL = ("Priority Support", "Audit Archive", "Single Sign-On", "Backup Vault")
+_ANNUAL = (
+    *("Priority Support", "Priority Support", "Priority Support"),  # sells best
+    *("Audit Archive", "Single Sign-On", "Backup Vault"),
+)
 _OUTAGES = (9, 17, 4, 22, 12, 3, 26, 14, 8, 19, 11, 6)
 _FIRST = (
     *("Amberline", "Brackwater", "Copperhill", "Dunmere", "Elmstead", "Fernlow", "Greywick"),

@@ -39,7 +39,7 @@ class Reply:
     """Tokens of the reply, likewise."""
 
 
-class RateLimited(Exception):
+class RateLimited(Exception):  # noqa: N818 - reads like the errors of model clients
     """The provider refused the call because of too many calls: HTTP status 429.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,11 +76,11 @@ class Desk:
         """
         state = self.start(ticket) | dict(after or {})
         with working(ticket.id, trial):
-            for step in STEPS[len(after or ()) :]:
-                try:
+            try:
+                for step in STEPS[len(after or ()) :]:
                     state[step] = self.execute(model, step, state)
-                except (ValueError, RateLimited, TimeoutError) as error:
-                    return state, error
+            except (ValueError, RateLimited, TimeoutError) as error:
+                return state, error
         return state, None
 
     def check(self, step: str, state: Mapping[str, Any]) -> Verdict:
@@ -91,10 +91,11 @@ class Desk:
 
 
 @pytest.fixture(scope="session")
-def desk() -> Desk:
+def desk() -> Iterator[Desk]:
     conn = open_billing()
     tickets, answers = load_tickets(conn)
     made = Desk(conn=conn, tickets=tickets, answers=answers, checks=checks(conn))
     model = made.model(fault_rate=0.0)
     made.right = [made.run(model, ticket)[0] for ticket in tickets]
-    return made
+    yield made
+    conn.close()

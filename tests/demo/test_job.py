@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -130,10 +131,6 @@ def test_several_threads_may_read_at_once(desk: Any) -> None:
 
 
 def test_an_unbuilt_database_is_an_error() -> None:
-    with pytest.raises(sqlite3.OperationalError):
-        finish(
-            "retrieve",
-            '{"customer_id": "C-0001", "period": "2026-06", "kinds": ["tax"]}',
-            {},
-            sqlite3.connect(":memory:"),
-        )
+    reply = '{"customer_id": "C-0001", "period": "2026-06", "kinds": ["tax"]}'
+    with closing(sqlite3.connect(":memory:")) as conn, pytest.raises(sqlite3.OperationalError):
+        finish("retrieve", reply, {}, conn)

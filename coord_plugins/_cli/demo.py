@@ -1,0 +1,106 @@
+"""`coord demo`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ._common import JsonOption, print_json, print_rich
+
+DEMO_STORE = Path(".coord") / "demo.db"
+"""Where the demo records: a file of its own, so that simulated runs never mix with real ones."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo_command)
+
+
+def demo_command(
+    framework: Annotated[
+        str, typer.Option("--framework", help="Whose pipeline: langgraph.")
+    ] = "langgraph",
+    runs: Annotated[int, typer.Option("--runs", help="Runs of each pipeline.")] = 1_000,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated faults.")] = 7,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="PROVIDER:NAME",
+            help="A real chat model, through LangChain's init_chat_model. It costs money.",
+        ),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option("--store", help="Add the runs to this store. Default: a new .coord/demo.db."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A billing desk's tickets through a bare pipeline and one with validation edges."""
+    from ..demo import run_demo
+
+    place = store or _fresh_store()
+    with _bar(2 * runs) as progress:
+        found = run_demo(
+            framework=framework,
+            runs=runs,
+            seed=seed,
+            model=model,
+            store=place,
+            progress=progress,
+        )
+    if as_json:
+        print_json(found.to_dict())
+        return
+    from .._report_compare import render_comparison
+    from .._report_text import validators_table
+
+    predicted = {"bare": found.bare_predicted, "attached": found.attached_predicted}
+    print_rich(
+        render_comparison(
+            found.bare,
+            found.attached,
+            comparison=found.comparison,
+            predicted={k: v for k, v in predicted.items() if v is not None},
+            simulated=found.simulated,
+        ),
+        "",
+        "[cyan]Validators, measured on the bare pipeline[/]",
+        validators_table(found.bare.only.validators),
+    )
+    where = "" if store is None else f" --store {store}"
+    print_rich("", f"Recorded in {place}. Look closer with: coord report{where} --by trial")
+
+
+def _fresh_store() -> str:
+    """An empty store for this demo; "memory" where nothing can be written."""
+    try:
+        DEMO_STORE.parent.mkdir(parents=True, exist_ok=True)
+        ignore = DEMO_STORE.parent / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{DEMO_STORE}{suffix}").unlink(missing_ok=True)
+    except OSError as error:
+        typer.echo(f"coord: {DEMO_STORE} cannot be written ({error}); using memory", err=True)
+        return "memory"
+    return str(DEMO_STORE)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[], Any]]:
+    """A progress bar on stderr; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("tickets", total=total)
+        yield lambda: bar.advance(task)

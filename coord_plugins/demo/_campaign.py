@@ -1,0 +1,230 @@
+"""The demo itself: the same tickets through the bare pipeline and the attached one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from .. import PolicyError, RunRecord, StoreError, flush, report, run_context
+from .._clock import Clock, use_clock
+from .._report_types import Report
+from .._stats import mcnemar_exact, newcombe_paired
+from ._desk import PRICES, Desk
+from ._prediction import predicted
+from ._simulated import working
+
+BARE, ATTACHED = "billing-desk-bare", "billing-desk"
+"""The pipelines' names in the store."""
+SCHEMA_VERSION = 1
+"""Of the demo's `--json`."""
+
+
+class Wiring(Protocol):
+    """How one framework runs the billing desk; found by the entry point `coord_plugins.demo`."""
+
+    def build(self, desk: Desk, model: str | None) -> Any:
+        """The framework's own pipeline, with the simulated model or a real one."""
+
+    def attach(self, host: Any, *edges: Any, **settings: Any) -> Any:
+        """The adapter's `attach`."""
+
+    def run(self, host: Any, inputs: Mapping[str, Any]) -> None:
+        """Run one ticket; what the framework raises goes on to the caller."""
+
+
+class DemoClock(Clock):
+    """The real clock without the waiting: backoff and Retry-After only move it forward."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds, waits included."""
+        return super().monotonic() + self._ahead
+
+    def sleep(self, seconds: float) -> None:
+        """Do not wait; be later."""
+        self._ahead += seconds
+
+    async def asleep(self, seconds: float) -> None:
+        """Do not wait; be later."""
+        self._ahead += seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """What a demo run found."""
+
+    framework: str
+    model: str
+    simulated: bool
+    seed: int
+    bare: Report
+    attached: Report
+    bare_predicted: Mapping[str, float] | None
+    attached_predicted: Mapping[str, float] | None
+    comparison: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; the keys of `bare` and `attached` are those of a report."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "framework": self.framework,
+            "model": self.model,
+            "simulated": self.simulated,
+            "seed": self.seed,
+            "bare": _side(self.bare, self.bare_predicted),
+            "attached": _side(self.attached, self.attached_predicted),
+            "comparison": dict(self.comparison),
+        }
+
+
+def _side(found: Report, expected: Mapping[str, float] | None) -> dict[str, Any]:
+    group = found.groups[0]
+    data = asdict(group)
+    return {
+        "runs": group.started,
+        "success_rate": group.success_rate.value,
+        "interval": list(group.success_rate.interval),
+        "outcomes": dict(group.outcomes),
+        "naive_step_product": group.naive_step_product,
+        "cost_per_success": group.cost.per_success,
+        "lost_at": dict(group.lost_at),
+        "predicted": None if expected is None else dict(expected),
+        "report": data,
+    }
+
+
+def load_wiring(framework: str) -> Wiring:
+    """The wiring of a framework, through its adapter.
+
+    Raises:
+        PolicyError: There is none, or its package is not installed.
+    """
+    found = {e.name: e for e in entry_points(group="coord_plugins.demo")}
+    if framework not in found:
+        raise PolicyError(
+            f"there is no demo for {framework!r}; there is one for {', '.join(sorted(found))}"
+        )
+    try:
+        loaded: Wiring = found[framework].load()()
+    except ImportError as error:
+        raise PolicyError(
+            f"the demo for {framework} needs its package: "
+            f'pip install "coord-plugins[{framework}]" ({error})'
+        ) from error
+    return loaded
+
+
+def run_demo(
+    *,
+    framework: str = "langgraph",
+    runs: int = 1_000,
+    seed: int = 0,
+    model: str | None = None,
+    store: Any = None,
+    progress: Callable[[], None] = lambda: None,
+) -> Demo:
+    """Run the tickets through the bare pipeline and the attached one, and compare.
+
+    Run r takes ticket r mod T as its trial r div T, T being the number of tickets.
+
+    Args:
+        framework: The host's name, for example "langgraph".
+        runs: Runs of each pipeline.
+        seed: Seed of the simulated faults.
+        model: "PROVIDER:NAME" of a real chat model; None: the simulated one.
+        store: Where the runs are recorded.
+        progress: Called after each run.
+
+    Raises:
+        PolicyError: There is no such framework, or `runs` is not positive.
+    """
+    if runs < 1:
+        raise PolicyError(f"--runs {runs}; give at least 1")
+    wiring, desk = load_wiring(framework), Desk(seed)
+    simulated = model is None
+    host = wiring.build(desk, model)
+    metadata = {"seed": seed, "simulated": simulated, "model": model or desk.model.name}
+    shared = {
+        "goal": desk.goal(),
+        "label": desk.label,
+        "task": "ticket_id",
+        "store": store,
+        "prices": PRICES if simulated else None,
+    }
+    edges = desk.edges()
+    # The bare pipeline only observes: the validators judge, nothing is held, repeated or stopped.
+    # So it is the pipeline as it was, and the validators' rates are measured on it.
+    bare = wiring.attach(
+        host, *edges, pipeline=BARE, mode="observe", metadata={**metadata, "variant": "bare"}, **shared
+    )
+    attached = wiring.attach(
+        host,
+        *edges,
+        pipeline=ATTACHED,
+        retry=desk.retry(),
+        metadata={**metadata, "variant": "attached"},
+        **shared,
+    )
+    with use_clock(DemoClock()):
+        before = _campaign(wiring, bare, desk, runs, progress)
+        after = _campaign(wiring, attached, desk, runs, progress)
+    if not flush(120.0):
+        raise StoreError("the demo's runs could not all be stored; see the log")
+    left, right = report(before), report(after)
+    return Demo(
+        framework=framework,
+        model=model or desk.model.name,
+        simulated=simulated,
+        seed=seed,
+        bare=left,
+        attached=right,
+        bare_predicted=predicted(before, None) if simulated else None,
+        attached_predicted=predicted(before, desk) if simulated else None,
+        comparison=compared(before, after),
+    )
+
+
+def _campaign(
+    wiring: Wiring, host: Any, desk: Desk, runs: int, progress: Callable[[], None]
+) -> list[RunRecord]:
+    """Run every ticket in turn; the records, in order of the runs."""
+    from .. import collect_runs
+
+    tickets = desk.tickets
+    with collect_runs() as records:
+        for number in range(runs):
+            ticket, trial = tickets[number % len(tickets)], number // len(tickets)
+            with working(ticket.id, trial), run_context(metadata={"trial": trial}):
+                try:
+                    wiring.run(host, {"ticket_id": ticket.id, "ticket": ticket.text})
+                except Exception:  # noqa: BLE001, S110 - a run that crashed is an outcome: it is in its record
+                    pass
+            progress()
+    if len(records) != runs:
+        raise StoreError(f"{runs} runs were made and {len(records)} have an outcome")
+    return records
+
+
+def compared(before: list[RunRecord], after: list[RunRecord]) -> dict[str, Any]:
+    """The paired difference: the same ticket and trial in both pipelines."""
+    pairs = [(a.succeeded, b.succeeded) for a, b in zip(before, after, strict=True)]
+    both, gained = pairs.count((True, True)), pairs.count((False, True))
+    harmed, neither = pairs.count((True, False)), pairs.count((False, False))
+    # attached minus bare
+    difference, low, high = newcombe_paired(both, gained, harmed, neither)
+    cost = sum(r.cost for r in after) - sum(r.cost for r in before)
+    return {
+        "runs": len(pairs),
+        "both_succeeded": both,
+        "gained": gained,
+        "harmed": harmed,
+        "neither": neither,
+        "difference": difference,
+        "interval": [low, high],
+        "p_value": mcnemar_exact(gained, harmed),
+        "cost_per_run": cost / len(pairs),
+    }

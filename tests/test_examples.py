@@ -1,0 +1,109 @@
+"""Every script of examples/ runs by itself, without network or key, and prints what it promises."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+PROMISED = {
+    "seed_graph.py": [
+        "recursion limit of 25 reached after 24 writer calls",
+        "refunds: 3 attempts, then escalated",
+        "refunds    escalated.unjudged",
+        "writer calls: 7 for 5 runs",
+        "success: 4 of 5, 95 % interval 0.38 to 0.96",
+        "lost at: {'writer': 1}",
+    ],
+    "attach_compiled_graph.py": [
+        "worst case: 3 x 3 = 9 calls",
+        "T-1  success.unjudged",
+        "T-2  success.crash_retried",
+        "T-3  success.first_pass",
+        "edge writer: 4 calls = 3 passes + 1 rejects + 0 validator errors",
+    ],
+    "decorators.py": [
+        "execution 2, attempt 1",
+        "execution 4, attempt 3",
+        "last prompt: How long does a refund take? Mind: cite the handbook",
+        "outcome: success.unjudged",
+        "4 executions = 1 error + 3 candidates",
+        "3 candidates = 1 pass + 2 rejects",
+    ],
+    "ladder.py": [
+        "success 2 of 4, lost at {'writer': 2}",
+        "rejects 7 = 5 loops + 2 exhausted",
+        "success 4 of 4, lost at {}",
+        "rejects 5 = 5 loops + 0 exhausted",
+        "calls {'researcher': 6, 'writer': 9}",
+    ],
+    "human_review.py": [
+        "Ada: asks about offer 150",
+        "approve: goodwill for Ada: sent 150",
+        "edit: a voucher: sent 80",
+        "reject: call the customer instead",
+        "3 runs, outcomes: {'escalated.unjudged': 3}",
+    ],
+    "streaming_ui.py": [
+        "bare\n  screen: We will look into it.\n",
+        'hold"\n  screen: Line 2 of your invoice is a yearly fee.\n  2 candidates, 1 rejected',
+        "screen: We will look into it. <coord.rejected> Line 2 of your invoice is a yearly fee.",
+    ],
+    "plain_python.py": [
+        "tue: total 31                            success.crash_retried",
+        "wed: total 21                            success.unjudged",
+        "no report (2 attempts rejected)          escalated.unjudged",
+        "3 of 4 reports were right: 75%",
+        "95 % interval: 30.1% to 95.4%",
+        "product of the steps' first tries: 75.0%",
+    ],
+    "budget_and_fallback.py": [
+        "T-1  success.first_pass   $0.0036",
+        "T-2  success.fallback     $0.0064",
+        "T-3  error.budget         $0.0068",
+        "total $0.0222 = first $0.0150 + fallback $0.0072",
+        "per success $0.0074",
+    ],
+    "late_labels.py": [
+        "at once: 5 runs, 0 labelled, 0 successes",
+        "after a week: 5 runs, 4 labelled, 4 successes",
+        "after one was reopened: 5 runs, 4 labelled, 3 successes\n  north: 2 of 2\n  south: 1 of 2",
+        "'silent_failure.first_pass': 1, 'unlabelled': 1",
+    ],
+}
+"""What each script prints, in this order."""
+
+
+@pytest.mark.parametrize("script", PROMISED)
+def test_it_runs_and_prints(script: str, tmp_path: Path) -> None:
+    """Warnings are errors; nothing is printed to stderr; the promised numbers are there."""
+    paths = [str(ROOT), str(ROOT / "adapters")]
+    env = {k: v for k, v in os.environ.items() if not k.startswith("COORD_")}
+    env |= {"COORD_STORE": "memory", "PYTHONPATH": os.pathsep.join(paths)}
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / script)],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    after = 0
+    for line in PROMISED[script]:
+        found = ended.stdout.find(line, after)
+        assert found >= 0, f"{line!r} is not in its place in:\n{ended.stdout}"
+        after = found + len(line)
+    assert not list(tmp_path.iterdir()), "it leaves nothing behind"
+
+
+def test_every_example_is_tested() -> None:
+    """No script is forgotten; the two of these have tests of their own."""
+    elsewhere = {"fastapi_service.py", "billing_desk.py"}
+    assert {p.name for p in EXAMPLES.glob("*.py")} - elsewhere == set(PROMISED)
