@@ -34,6 +34,7 @@ class _Configured:
 
 
 _configured = _Configured()
+_generation = 0
 _UNSET: Any = object()
 
 
@@ -76,14 +77,22 @@ def configure(
             given[name] = tuple(given[name])
     if "metadata" in given:
         given["metadata"] = dict(given["metadata"])
+    global _generation
     for name, value in given.items():
         setattr(_configured, name, value)
+    _generation += 1
 
 
 def reset_configuration() -> None:
     """Forget everything that `configure` set."""
-    global _configured
+    global _configured, _generation
     _configured = _Configured()
+    _generation += 1
+
+
+def generation() -> int:
+    """Counts the calls of `configure`: whoever keeps something made from it looks here."""
+    return _generation
 
 
 def configured(name: str) -> Any:

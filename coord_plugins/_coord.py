@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._bus import Delivery, deliveries, delivery_of
 from ._clock import current_clock
-from ._config import clean, configured, current_mode
+from ._config import clean, configured, current_mode, generation
 from ._drive import adrive, drive
 from ._edge import START
 from ._events import OutcomeRecorded
@@ -26,7 +26,7 @@ from ._run import current as running
 from ._tally import StepSettled
 from ._validators import Validator
 from ._verdict import Handover
-from .errors import AsyncValidatorError, PolicyError, ValidatorError
+from .errors import AsyncValidatorError, BudgetError, PolicyError, ValidatorError
 
 if TYPE_CHECKING:
     from ._report import Report
@@ -43,6 +43,7 @@ class Coord:
         policy: What was attached.
         host: What the host can do.
         findings: What attaching noticed, one sentence each.
+        entries: The steps that START stands for on this host.
         runs: The latest 1,000 records, oldest first.
     """
 
@@ -53,18 +54,22 @@ class Coord:
         *,
         bare: Any = None,
         findings: Iterable[str] = (),
+        entries: Iterable[str] = (),
         recorded: bool = True,
     ) -> None:
         self.policy = policy
         self.host = host
         self.findings = tuple(findings)
+        self.entries = frozenset(entries)
         self.policy_id = policy.policy_id
-        self.prices = Prices(policy.prices if policy.prices is not None else configured("prices"))
+        self.prices = self._priced()
+        self._recorded = recorded
+        self._generation = generation()
         self.runs: collections.deque[RunRecord] = collections.deque(maxlen=KEPT_RUNS)
         self._bare = bare
         self._circuits: dict[str, Circuit] = {}
         self._lock = threading.Lock()
-        self._deliveries: list[Delivery] | None = None if recorded else []
+        self._deliveries: list[Delivery] | None = None
         if policy.store is not None:
             self._listeners()  # a named store that cannot be opened is an error now
 
@@ -163,6 +168,8 @@ class Coord:
         token = running.set(run)
         try:
             said, judgement = yield from ask(None, goal, selected, ctx)
+        except (AsyncValidatorError, BudgetError) as refused:  # the run is over and did its work
+            return run.close(goal_error=str(refused))
         finally:
             running.reset(token)
         if isinstance(said, ValidatorError):
@@ -227,9 +234,17 @@ class Coord:
         for delivery in self._listeners():
             delivery.put(events)
 
+    def _priced(self) -> Prices:
+        own = self.policy.prices
+        return Prices(own if own is not None else configured("prices"))
+
     def _listeners(self) -> list[Delivery]:
         """The deliveries of this pipeline; the default store opens with the first run."""
+        if self._generation != generation():  # `configure` was called since
+            self._generation, self._deliveries, self.prices = generation(), None, self._priced()
         found = self._deliveries
+        if found is None and not self._recorded:
+            found = self._deliveries = []
         if found is None:
             from ._stores import shared_store
 

@@ -161,7 +161,7 @@ def _note_down(
     kind, target = _kind(step, decision, error)
     label = None
     if run.policy.label is not None:
-        label = run.policy.label(value, step.name) if error is None else False
+        label = _labelled(step, value) if error is None else False
     would = chain is not None and chain.observed
     if would and run.would_stop is None:
         run.would_stop = f"{step.name}: would_reject"
@@ -200,6 +200,16 @@ def _note_down(
         _move_edge(step, edge, decision, judged, feedback)
     if kind != "accept":
         _log(step, kind, target)
+
+
+def _labelled(step: Step, value: Any) -> bool | None:
+    """The policy's label; it is recorded and never steers, so its own failure must not either."""
+    label = step.run.policy.label
+    try:
+        return label(value, step.name) if label is not None else None
+    except Exception as error:
+        log.warning("label of step %r failed: %s", step.name, describe(error))
+        return None
 
 
 def _is_failure(decision: Decision, error: Exception) -> bool:
@@ -259,8 +269,8 @@ def _move_edge(
     targets = tuple(dict.fromkeys((decision.target, step.name)))
     step.state = EdgeState(step.counters.rejects, feedback, targets)
     step.attempt = step.counters.rejects + 1
-    others = [s.feedback for n, s in step.run.edges.items() if n != step.name and step.name in s.targets]
-    step.feedback = "\n".join([*others, feedback])
+    others = step.run.feedback_for(step.name, but=step.name)
+    step.feedback = f"{others}\n{feedback}" if others else feedback
     step.substitute = step.served_by = None  # each candidate gets fresh tries
     step.entered = step.run.clock.monotonic()
 

@@ -13,8 +13,8 @@ from ._record import RunRecord
 from ._report_fold import Accumulator
 from ._report_types import Group, Rate, Report
 from ._store import Store
+from ._store_lines import Line, line_of
 from ._store_query import Query, make_query, value_of
-from ._store_rows import Line, line_of
 from .errors import PolicyError, StoreError
 
 __all__ = ["Group", "Rate", "Report", "iter_runs", "report"]

@@ -10,7 +10,8 @@ from typing import Any
 from ._outcome import OUTCOMES
 from ._report_checks import check_identities, families, warnings_of
 from ._report_types import Cost, EdgeReport, Group, Rate, StepReport, ValidatorReport
-from ._store_rows import COUNTS, Line, StepShape
+from ._store_lines import Line
+from ._store_rows import COUNTS, StepShape
 from .errors import CoordError
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import itertools
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from uuid import uuid4
 from ._budget import Usage
 from ._clock import Clock, current_clock
 from ._config import clean, configured
+from ._edge import START
 from ._events import RunFinished, RunPaused, RunStarted
 from ._mode import Mode
 from ._outcome import describe, ending, lost_at, outcome_of
@@ -99,6 +101,7 @@ class Run:
         self.resumable = False
         self.done = False
         self._counters: dict[str, Iterator[int]] = {}
+        self._lock = threading.Lock()
         self._collectors = _collectors.get()
         if mode != "off":
             coord.publish(RunStarted, self.record)
@@ -138,9 +141,12 @@ class Run:
             found = self._counters.setdefault(name, itertools.count(first))
         return found
 
-    def feedback_for(self, name: str) -> str | None:
-        """The words of every edge that waits for this step to do better."""
-        words = [s.feedback for s in self.edges.values() if name in s.targets]
+    def feedback_for(self, name: str, *, but: str | None = None) -> str | None:
+        """The words of every edge (`but` one step's) that waits for this step to do better."""
+        names = {name, START} if name in self.coord.entries else {name}
+        words = [
+            s.feedback for n, s in self.edges.items() if n != but and not names.isdisjoint(s.targets)
+        ]
         return "\n".join(words) if words else None
 
     def given_right(self, name: str) -> bool:
@@ -152,13 +158,14 @@ class Run:
         durable: dict[str, Any] = {}
         if step.state is not step.entry:
             durable[f"e:{step.name}"] = self._move_edge(step)
-        tally = self.tallies.get(step.name)
-        if tally is None:
-            tally = self.tallies.setdefault(step.name, StepTally())
-        for event in step.events:
-            tally.add(event)
-            if event.decision != "accept" or event.would_reject:
-                self._note(event)
+        with self._lock:  # parallel branches of one step commit to one tally
+            tally = self.tallies.get(step.name)
+            if tally is None:
+                tally = self.tallies.setdefault(step.name, StepTally())
+            for event in step.events:
+                tally.add(event)
+                if event.decision != "accept" or event.would_reject:
+                    self._note(event)
         if self.resumable and step.events:
             part = StepTally()
             for event in step.events:
@@ -253,7 +260,8 @@ class Run:
         from ._step import current as running
 
         step = running.get()
-        self.spent.add(usage)
+        with self._lock:
+            self.spent.add(usage)
         if step is not None and step.run is self:
             step.spend(usage)
         else:
@@ -328,6 +336,15 @@ class Run:
             elif kind == "o":
                 self.outputs.setdefault(name, value)
         self._counters.clear()
+        for tally in self.tallies.values():  # a budget is the whole run's, resumes included
+            self.started += tally.executions
+            self.spent.add(
+                Usage(
+                    input_tokens=tally.input_tokens,
+                    output_tokens=tally.output_tokens,
+                    cost_usd=tally.cost,
+                )
+            )
 
     def identity(self) -> dict[str, Any]:
         """What a host with checkpoints keeps under the key "run"."""

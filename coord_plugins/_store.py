@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from ._clock import current_clock
 from ._events import Event, OutcomeRecorded
 from ._record import RunRecord, Source
+from ._store_lines import Line
 from ._store_query import Query
-from ._store_rows import Line
 from ._store_spool import Spool
-from ._store_write import Writer, newest
+from ._store_write import Writer, newest, write_or_halve
 from .errors import StoreError
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class Store:
         self._lock = threading.RLock()
         self._writer = Writer(self.dialect)
         self._spooled = False
+        self.refused = 0
+        """Events that the database would not take; each was logged."""
         self.waiting = Spool(spool_directory(self._engine))
         """Events that the database could not take when they came."""
         prepare(self._engine, self.url, create=create)
@@ -86,7 +88,7 @@ class Store:
 
     def on_events(self, events: list[Event]) -> None:
         """Store a batch of events in one transaction; a run in it is written once."""
-        self._write(events)
+        self.refused += write_or_halve(self._write, events)
         if self._spooled:
             self._replay()
 
@@ -101,7 +103,7 @@ class Store:
         self._spooled = False
         for path, events in self.waiting.claim():
             try:
-                self._write(events)
+                self.refused += write_or_halve(self._write, events)
             except SQLAlchemyError as error:  # the spool waits for a better moment
                 log.warning("%d spooled event(s) still wait in %s: %s", len(events), path, error)
                 self._spooled = True

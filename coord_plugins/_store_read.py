@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from ._record import RunRecord
+from ._store_lines import Line
 from ._store_query import COLUMNS, Query, as_text
-from ._store_rows import RUN_AMOUNTS, Line, Shape, record_of, shape_from_rows
+from ._store_rows import RUN_AMOUNTS, Shape, record_of, shape_from_rows
 from ._store_schema import runs, shapes
 from .errors import PolicyError
 

@@ -70,6 +70,16 @@ def shape_of(steps: Mapping[str, StepTally]) -> Shape:
     )
 
 
+def amounts_of(
+    steps: Mapping[str, StepTally],
+) -> tuple[list[tuple[float, ...]], tuple[float, ...]]:
+    """A run's amounts per step, and their sums in the order of `RUN_AMOUNTS`."""
+    amounts = [_amounts(tally) for tally in steps.values()]
+    if not amounts:
+        return [], (0,) * len(RUN_AMOUNTS)
+    return amounts, tuple(sum(column) for column in zip(*amounts, strict=True))[1:]
+
+
 def shape_number(shape: Shape) -> int:
     """A 63-bit number that is the same in every process; 0: a run without steps."""
     if not shape:
@@ -118,8 +128,9 @@ def kind_number(*key: Any) -> int:
 RUN_COLUMNS = (
     "run_id pipeline policy_id status mode task thread parent_id environment release started_at "
     "finished_at elapsed ending detail outcome passed source explanation goal_error error lost_at "
-    "would_stop label_at shape_id kind_id amounts cost_first cost_retry cost_validation cost_fallback "
-    "input_tokens output_tokens unknown_tokens unknown_cost tags metadata notes payload"
+    "would_stop label_at shape_id kind_id amounts cost_first cost_retry cost_validation "
+    "cost_fallback input_tokens output_tokens unknown_tokens unknown_cost tags metadata notes "
+    "payload"
 ).split()
 """The columns of a run's row, in the order of `run_row`."""
 
@@ -127,8 +138,7 @@ RUN_COLUMNS = (
 def run_row(record: RunRecord, number_of: Callable[[Shape], int]) -> tuple[Any, ...]:
     """A record as the values of `RUN_COLUMNS`."""
     steps = record.steps
-    amounts = [_amounts(tally) for tally in steps.values()]
-    sums = [sum(column) for column in zip(*amounts, strict=True)][1:] if amounts else [0] * 8
+    amounts, sums = amounts_of(steps)
     labelled = record.passed is not None or record.goal_error is not None
     shape_id, outcome = number_of(shape_of(steps)), record.outcome
     pipeline, blamed, nested = (
@@ -229,9 +239,12 @@ def shape_from_rows(rows: Iterable[Mapping[str, Any]]) -> Shape:
 
 def text(value: str | None) -> str | None:
     """A text that every database takes: no NUL, no lone surrogates."""
-    if value is None or (value.isascii() and "\x00" not in value):
+    if value is None:
+        return None
+    value = str(value)  # a task id may have come as a number
+    if value.isascii() and "\x00" not in value:
         return value
-    return str(value).replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def to_json(value: Any) -> str:
@@ -253,50 +266,3 @@ def _tame(value: Any, depth: int) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
-
-
-class Line(NamedTuple):
-    """What a report needs of a run, or of `n` runs that agree in all but amounts."""
-
-    pipeline: str
-    by: str | None
-    """The value of the key that the report is split by."""
-    policy_id: str
-    mode: str
-    outcome: str
-    source: str
-    lost_at: str | None
-    nested: bool
-    shape: Shape
-    n: int
-    """How many runs."""
-    started_at: float
-    """Unix seconds; of the latest run."""
-    elapsed: float
-    """Seconds, added up."""
-    amounts: tuple[float, ...]
-    """Added up, in the order of `RUN_AMOUNTS`."""
-    unit: str | None = None
-    """The task or thread, where that is the unit."""
-
-
-def line_of(record: RunRecord, by: str | None, unit: str | None) -> Line:
-    """One run as a line."""
-    amounts = [_amounts(tally) for tally in record.steps.values()]
-    sums = tuple(sum(column) for column in zip(*amounts, strict=True))[1:] if amounts else (0,) * 8
-    return Line(
-        record.pipeline,
-        by,
-        record.policy_id,
-        record.mode,
-        record.outcome,
-        record.source,
-        record.lost_at,
-        record.parent_id is not None,
-        shape_of(record.steps),
-        1,
-        record.started_at,
-        record.elapsed,
-        sums,
-        unit,
-    )

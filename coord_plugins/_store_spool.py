@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from ._events import Event, OutcomeRecorded, RunFinished, RunPaused, RunStarted
 from ._record import RunRecord
 from ._store_rows import to_json
 
+log = logging.getLogger("coord_plugins.store")
 _RUN_EVENTS = {c.__name__: c for c in (RunStarted, RunPaused, RunFinished)}
 
 
@@ -82,13 +84,20 @@ def _to_dict(event: Event) -> dict[str, Any] | None:
 
 def _read(path: Path) -> Iterator[Event]:
     with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            try:
-                data = json.loads(line)
-                name = data.pop("event")
-                if name == "OutcomeRecorded":
-                    yield OutcomeRecorded(**data)
-                else:
-                    yield _RUN_EVENTS[name](RunRecord.from_dict(data["record"]))
-            except (ValueError, KeyError, TypeError):
-                continue
+        for number, line in enumerate(file, 1):
+            event = _event(line)
+            if event is None:
+                log.warning("line %d of %s cannot be read and is left out", number, path)
+            else:
+                yield event
+
+
+def _event(line: str) -> Event | None:
+    try:
+        data = json.loads(line)
+        name = data.pop("event")
+        if name == "OutcomeRecorded":
+            return OutcomeRecorded(**data)
+        return _RUN_EVENTS[name](RunRecord.from_dict(data["record"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

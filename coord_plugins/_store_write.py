@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ._store_rows import Shape, run_row, shape_number, shape_rows
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+log = logging.getLogger("coord_plugins.store")
 _KNOWN_SHAPES = 50_000
 
 
@@ -36,6 +38,31 @@ def _replaces(new: RunRecord, known: RunRecord) -> bool:
     if new.end is not None or new.elapsed > known.elapsed:
         return True
     return known.status == "running" and new.elapsed == known.elapsed
+
+
+def write_or_halve(write: Callable[[Sequence[Event]], None], events: Sequence[Event]) -> int:
+    """Write a batch; an event that the database refuses does not take the others with it.
+
+    Returns:
+        How many events were refused; each is logged.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: The database cannot be reached or is locked.
+    """
+    from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+    try:
+        write(events)
+    except OperationalError:
+        raise
+    except (SQLAlchemyError, TypeError, ValueError, OverflowError) as error:
+        if len(events) == 1:
+            run_id = getattr(events[0], "record", events[0]).run_id
+            log.error("an event of run %s is refused and lost: %s", run_id, error)
+            return 1
+        half = len(events) // 2
+        return write_or_halve(write, events[:half]) + write_or_halve(write, events[half:])
+    return 0
 
 
 class Writer:

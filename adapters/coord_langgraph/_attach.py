@@ -137,7 +137,7 @@ def attach(
     policy.check_steps([n for n in graph.nodes if n != START], HOST)
     topology = Topology(graph)
     findings = list(_findings(graph, policy, topology))
-    coord = Coord(policy, HOST, bare=graph, findings=findings)
+    coord = Coord(policy, HOST, bare=graph, findings=findings, entries=topology.entries)
     clone = _clone(graph, coord, topology)
     for finding in findings:
         warnings.warn(finding, CoordWarning, stacklevel=2)

@@ -6,81 +6,100 @@ Why each is needed, and no public way exists:
   gate node would let rejected output into the state first.
 - `ChannelWrite`, `ChannelWriteEntry`, `ChannelWriteTupleEntry`, `SKIP_WRITE`, `PASSTHROUGH`: to
   hold back the out-edges of a rejected node.
-- `RunnableCallable`: the only wrapper that keeps sync, async and subgraph detection as they are.
-- the configurable keys `__pregel_*`: reading and writing the hidden channel from inside a node,
-  the steps that are left, and the stream that is held until a verdict.
-- the scratchpad's counters: a repeated node must find the answers to its interrupts again.
+- `RunnableCallable`, `coerce_to_runnable`: the only wrapper that keeps sync, async and subgraph
+  detection as they are.
+- the configurable keys `__pregel_*`: writing the hidden channel from inside a node, the steps
+  that are left, and the stream that is held until a verdict.
+- `PregelScratchpad`'s counters: a repeated node must find the answers to its interrupts again.
+- `StreamMessagesHandler`, `StreamProtocol`: what sends a node's tokens and chunks to a user.
+
+A name that is gone is found here at import and reported by `attach`, not by an `ImportError`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
 from coord_plugins import UnsupportedHostError
-from langchain_core.runnables.config import var_child_runnable_config
-from langgraph._internal._runnable import RunnableCallable
-from langgraph._internal._scratchpad import PregelScratchpad
-from langgraph.channels.binop import BinaryOperatorAggregate
-from langgraph.graph.state import CompiledStateGraph
-from langgraph.pregel._write import (
-    PASSTHROUGH,
-    SKIP_WRITE,
-    ChannelWrite,
-    ChannelWriteEntry,
-    ChannelWriteTupleEntry,
-)
 
 LAST_GOOD = "1.2.22"
 """The newest LangGraph version that the suite passed on."""
 TESTED = ("1.0.10", "1.1.10", "1.2.0", "1.2.17", "1.2.22")
 
-READ, SEND = "__pregel_read", "__pregel_send"
+_gone: list[str] = []
+
+
+def _name(module: str, name: str) -> Any:
+    """A private name, or None and a note for `assert_shape`."""
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError):
+        _gone.append(f"{module}.{name}")
+        return None
+
+
+ChannelWrite = _name("langgraph.pregel._write", "ChannelWrite")
+ChannelWriteEntry = _name("langgraph.pregel._write", "ChannelWriteEntry")
+ChannelWriteTupleEntry = _name("langgraph.pregel._write", "ChannelWriteTupleEntry")
+PASSTHROUGH = _name("langgraph.pregel._write", "PASSTHROUGH")
+SKIP_WRITE = _name("langgraph.pregel._write", "SKIP_WRITE")
+RunnableCallable = _name("langgraph._internal._runnable", "RunnableCallable")
+coerce_to_runnable = _name("langgraph._internal._runnable", "coerce_to_runnable")
+patch_configurable = _name("langgraph._internal._config", "patch_configurable")
+PregelScratchpad = _name("langgraph._internal._scratchpad", "PregelScratchpad")
+StreamProtocol = _name("langgraph.pregel.protocol", "StreamProtocol")
+StreamMessagesHandler = _name("langgraph.pregel._messages", "StreamMessagesHandler")
+var_child_runnable_config = _name("langchain_core.runnables.config", "var_child_runnable_config")
+
+SEND = "__pregel_send"
 SCRATCHPAD, RUNTIME, STREAM = "__pregel_scratchpad", "__pregel_runtime", "__pregel_stream"
 RESUMING, CHECKPOINTER = "__pregel_resuming", "__pregel_checkpointer"
 TASK_ID = "__pregel_task_id"
+_KEYS = {
+    "CONFIG_KEY_SEND": SEND,
+    "CONFIG_KEY_SCRATCHPAD": SCRATCHPAD,
+    "CONFIG_KEY_RUNTIME": RUNTIME,
+    "CONFIG_KEY_STREAM": STREAM,
+    "CONFIG_KEY_RESUMING": RESUMING,
+    "CONFIG_KEY_CHECKPOINTER": CHECKPOINTER,
+    "CONFIG_KEY_TASK_ID": TASK_ID,
+}
 PUSH_TRIGGER = ("__pregel_push",)
 """`metadata["langgraph_triggers"]` of a task that was made by a `Send`."""
 CHANNEL = "__coord__"
 """The hidden channel."""
-
-__all__ = [
-    "CHANNEL",
-    "CHECKPOINTER",
-    "LAST_GOOD",
-    "PASSTHROUGH",
-    "PUSH_TRIGGER",
-    "READ",
-    "RESUMING",
-    "RUNTIME",
-    "SCRATCHPAD",
-    "SEND",
-    "SKIP_WRITE",
-    "STREAM",
-    "TASK_ID",
-    "TESTED",
-    "BinaryOperatorAggregate",
-    "ChannelWrite",
-    "ChannelWriteEntry",
-    "ChannelWriteTupleEntry",
-    "PregelScratchpad",
-    "RunnableCallable",
-    "assert_shape",
-    "var_child_runnable_config",
-]
+_COUNTERS = {"step", "stop", "interrupt_counter", "subgraph_counter"}
 
 
-def assert_shape(graph: CompiledStateGraph[Any, Any, Any, Any]) -> None:
+def is_stream_handler(handler: Any) -> bool:
+    """Whether a callback handler sends tokens or tool calls to a user's stream."""
+    of_langgraph = type(handler).__module__.startswith("langgraph.pregel.")
+    return isinstance(handler, StreamMessagesHandler) or (
+        of_langgraph and callable(getattr(handler, "stream", None))
+    )
+
+
+def assert_shape(graph: Any) -> None:
     """Check every private shape that the adapter relies on.
+
+    Args:
+        graph: A compiled graph.
 
     Raises:
         UnsupportedHostError: One of them changed; names it and the last good version.
     """
+    if _gone:
+        _unsupported(f"{', '.join(_gone)} is gone")
     fields = {f.name for f in dataclasses.fields(PregelScratchpad)}
-    needed = {"step", "stop", "interrupt_counter", "subgraph_counter"}
-    if not needed <= fields:
-        _unsupported(f"PregelScratchpad lost {', '.join(sorted(needed - fields))}")
+    if not fields >= _COUNTERS:
+        _unsupported(f"PregelScratchpad lost {', '.join(sorted(_COUNTERS - fields))}")
+    constants = import_module("langgraph._internal._constants")
+    for name, key in _KEYS.items():
+        if getattr(constants, name, None) != key:
+            _unsupported(f"{name} is no longer {key!r}")
     for name, node in graph.nodes.items():
         first = node.writers[0] if node.writers else None
         writes = first.writes if isinstance(first, ChannelWrite) else []

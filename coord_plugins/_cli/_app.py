@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from coord_plugins.errors import CoordError
+
 from . import _doctor, _export, _outcome, _report
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from coord_plugins.errors import CoordError
+
 from ._common import JsonOption, StoreOption, print_json, print_rich
 
 _HOSTS = {

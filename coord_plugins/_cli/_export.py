@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -16,6 +18,7 @@ import typer
 
 from coord_plugins._record import RunRecord
 from coord_plugins.errors import PolicyError
+
 from ._common import (
     JsonOption,
     PipelineOption,
@@ -80,12 +83,10 @@ def _writer_for(file: str) -> Callable[[Iterator[RunRecord], Path, Progress], in
     if suffix == ".csv":
         return _csv
     if suffix == ".parquet":
-        try:
-            import pyarrow as pa  # noqa: F401
-        except ImportError:
+        if importlib.util.find_spec("pyarrow") is None:
             raise PolicyError(
                 "coord export: a .parquet file needs pyarrow; pip install 'coord-plugins[parquet]'"
-            ) from None
+            )
         return _parquet
     raise PolicyError(f"coord export: {file!r} has no suffix .jsonl, .csv or .parquet")
 
@@ -134,9 +135,9 @@ def _csv(records: Iterator[RunRecord], path: Path, progress: Progress) -> int:
 
 
 def _parquet(records: Iterator[RunRecord], path: Path, progress: Progress) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    # By name: pyarrow is optional and carries no types.
+    pa = importlib.import_module("pyarrow")
+    pq = importlib.import_module("pyarrow.parquet")
     kinds = dict.fromkeys(("started_at", "finished_at", "elapsed", "cost"), pa.float64())
     kinds |= {"passed": pa.bool_(), "cost_unknown": pa.int64(), "tokens": pa.int64()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in (*_FLAT, *_NESTED)])

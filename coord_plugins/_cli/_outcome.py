@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from coord_plugins.errors import PolicyError
+
 from ._common import JsonOption, StoreOption, print_json
 
 

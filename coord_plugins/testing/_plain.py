@@ -85,7 +85,8 @@ class Pipeline:
         self.host_steps = host_steps
         policy = make_policy(*edges, **settings)
         policy.check_steps(self.steps, PLAIN)
-        self.coord = Coord(policy, PLAIN, findings=list(self._findings(edges)))
+        findings = list(self._findings(edges))
+        self.coord = Coord(policy, PLAIN, findings=findings, entries=self.order[:1])
         for finding in self.coord.findings:
             warnings.warn(finding, CoordWarning, stacklevel=2)
         stands_in = {e.otherwise: e.step for e in edges if e.otherwise not in (None, STOP)}

@@ -138,6 +138,14 @@ def test_export_jsonl_round_trips_and_csv_is_flat(runs, tmp_path):
     assert len(done.stdout.splitlines()) == 10
 
 
+def test_export_parquet(runs):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    assert coord("export", "all.parquet", "--store", runs, "--json").exit_code == 0
+    table = parquet.read_table("all.parquet")
+    assert table.num_rows == 10
+    assert table.column("passed").to_pylist().count(False) == 2
+
+
 def test_a_failed_export_leaves_nothing_behind(runs, tmp_path):
     assert coord("export", "x.csv", "--store", "none.db").exit_code == 2
     assert {p.name for p in tmp_path.iterdir()} == {"runs.db"}
@@ -157,15 +165,10 @@ def test_doctor_looks_at_everything(runs):
 
 def test_version_and_the_module_door():
     assert coord("--version").stdout.strip()
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; sys.modules['typer'] = None; "
-            f"sys.path[:] = {sys.path!r}; from coord_plugins._cli import main; main()",
-        ],
-        capture_output=True,
-        text=True,
+    code = (
+        f"import sys; sys.modules['typer'] = None; sys.path[:] = {sys.path!r}; "
+        "from coord_plugins._cli import main; main()"
     )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.strip() == "coord: typer is not installed; pip install 'coord-plugins[cli]'"

@@ -452,3 +452,30 @@ def test_metadata_is_strict_json_in_the_database(tmp_path):
         written = connection.execute(sa.text("SELECT metadata FROM runs_v1")).scalar()
     assert json.loads(written)["inf"] == ["inf"]
     store.close()
+
+
+def test_one_refused_event_takes_no_other_with_it(store, caplog):
+    bad = finished("bad", elapsed=float("nan"), status=None)
+    store.on_events([RunFinished(finished("a")), RunFinished(bad), RunFinished(finished("b"))])
+    assert [r.run_id for r in store.iter_records()] == ["a", "b"]
+    assert store.refused == 1
+    assert "refused" in caplog.text
+
+
+def test_several_processes_write_to_one_file(tmp_path):
+    code = f"""
+import sys
+from coord_plugins._events import RunFinished
+from coord_plugins._record import RunRecord
+from coord_plugins._store import Store
+store = Store("sqlite:///{tmp_path}/s.db")
+for i in range(50):
+    store.on_event(RunFinished(RunRecord(run_id=f"{{sys.argv[1]}}-{{i}}", pipeline="p")))
+"""
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code, str(k)], env=_environment()) for k in range(3)
+    ]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    store = Store(f"sqlite:///{tmp_path}/s.db")
+    assert store.describe()["runs"] == 150
+    store.close()
