@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ._call import declares, is_async_callable
+from ._clock import current_clock
 from ._config import current_mode
-from ._coord import Coord
 from ._decide import Accept, Decision, Escalate
-from ._drive import adrive, drive
+from ._drive import Known, adrive, drive
 from ._edge import HUMAN, STOP, ValidationEdge
 from ._feedback import route_feedback
 from ._loop import attempts
 from ._mode import Mode
-from ._policy import PLAIN, make_policy
+from ._outside import Outside, Spec
 from ._retry import Retry, as_retry
-from ._run import Run
 from ._run import current as running
-from ._step import Step
+from ._step import Step, current
 from ._track import StopRun
-from ._validators import Validator
+from ._validators import UNSURE, Validator, passed_on
 from .errors import AsyncValidatorError, PolicyError
 
 F = TypeVar("F", bound=Callable[..., Any])
-Known = list[tuple[Any, BaseException | None]]
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What the decorators on one function add up to."""
-
-    fn: Callable[..., Any]
-    name: str
-    edge: ValidationEdge | None = None
-    retry: Retry | None = None
-    otherwise: Callable[..., Any] | None = None
 
 
 def validated(
@@ -141,67 +127,125 @@ def _wrapper(spec: Spec) -> Any:
                     f"validated {spec.name!r}: validator {validator.name!r} is async and the "
                     "function is not; make the function async or the validator synchronous"
                 )
-    outside = _Outside(spec)
+    outside = Outside(spec)
     wrap = _async_wrapper if is_async else _sync_wrapper
     wrapped = functools.wraps(fn)(wrap(spec, outside))
     wrapped.__coord__ = spec
     return wrapped
 
 
-def _sync_wrapper(spec: Spec, outside: _Outside) -> Any:
-    fn, quick = spec.fn, outside.quick
+def _sync_wrapper(spec: Spec, outside: Outside) -> Any:
+    fn, chain = spec.fn, outside.chain
     takes_feedback = declares(fn, "feedback")
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        run, known = running.get(), None
-        if run is None:
-            if quick is not None and current_mode() == "enforce":
-                # The common case costs no run, no step and no event: call, judge, return. What
-                # it learns before something fails is replayed into the full loop.
-                known = []
-                try:
-                    value = fn(*args, **kwargs)
-                    known.append((value, None))
-                    for ask in quick:
-                        said = ask(value)
-                        known.append((said, None))
-                        if said is not True:
-                            break
-                    else:
-                        return value
-                except Exception as error:
-                    known.append((None, error))
-            run = outside.run()
-        step = run.enter(spec.name, input=args[0] if args else kwargs, edge=spec.edge, retry=spec.retry)
+        run, known, made = running.get(), None, None
+        began = current_clock().monotonic() if outside.timed else None
+
+        def step() -> Step:
+            nonlocal made
+            if made is None:
+                made = outside.enter(run, args, kwargs, began)
+            return made
+
+        if run is None and chain is not None and current_mode() == "enforce":
+            # The common case costs no run, no step and no event: call, judge, return. What
+            # it learns before something fails is replayed into the full loop.
+            known = Known()
+            token = current.set(step)
+            try:
+                output = fn(*args, **kwargs)
+            except Exception as error:
+                known.append((None, error))
+            else:
+                value = _judge_quickly(spec.edge, chain, output, known)
+                if value is not UNSURE:
+                    return value
+            finally:
+                current.reset(token)
 
         def execute(step: Step) -> Any:
             serve, given, named = _arguments(step, fn, takes_feedback, args, kwargs)
             return serve(*given, **named)
 
-        decision = drive(attempts(step), step, execute, known)
-        return _ended(spec, step, decision, args, kwargs)
+        visit = step()
+        decision = drive(attempts(visit), visit, execute, known)
+        return _ended(spec, visit, decision, args, kwargs)
 
     return call
 
 
-def _async_wrapper(spec: Spec, outside: _Outside) -> Any:
-    fn = spec.fn
+def _async_wrapper(spec: Spec, outside: Outside) -> Any:
+    fn, chain = spec.fn, outside.chain
     takes_feedback = declares(fn, "feedback")
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        run = running.get() or outside.run()
-        step = run.enter(spec.name, input=args[0] if args else kwargs, edge=spec.edge, retry=spec.retry)
+        run, known, made = running.get(), None, None
+        began = current_clock().monotonic() if outside.timed else None
+
+        def step() -> Step:
+            nonlocal made
+            if made is None:
+                made = outside.enter(run, args, kwargs, began)
+            return made
+
+        if run is None and chain is not None and current_mode() == "enforce":
+            known = Known()
+            token = current.set(step)
+            try:
+                output = await fn(*args, **kwargs)
+            except Exception as error:
+                known.append((None, error))
+            else:
+                value = _judge_quickly(spec.edge, chain, output, known)
+                if value is not UNSURE:
+                    return value
+            finally:
+                current.reset(token)
 
         async def execute(step: Step) -> Any:
             serve, given, named = _arguments(step, fn, takes_feedback, args, kwargs)
             said = serve(*given, **named)
             return await said if hasattr(said, "__await__") else said
 
-        decision = await adrive(attempts(step), step, execute)
-        ended = _ended(spec, step, decision, args, kwargs)
+        visit = step()
+        decision = await adrive(attempts(visit), visit, execute, known)
+        ended = _ended(spec, visit, decision, args, kwargs)
         return await ended if hasattr(ended, "__await__") else ended
 
     return call
+
+
+def _judge_quickly(
+    edge: ValidationEdge | None, chain: tuple[Validator, ...], output: Any, known: Known
+) -> Any:
+    """Judge an output without verdicts, judgements and events.
+
+    Args:
+        edge: The step's edge.
+        chain: Its validators, all plain.
+        output: The candidate.
+        known: Keeps what was learned, in order, for the full loop.
+
+    Returns:
+        The output that goes on, or UNSURE.
+    """
+    known.append((output, None))
+    if edge is None:
+        return output
+    value = selected = output if edge.of is None else edge.select(output)
+    for validator in chain:
+        try:
+            said = validator.fn(value)
+        except Exception as error:
+            known.append((None, error))
+            return UNSURE
+        known.append((said, None))
+        if said is not True:
+            value = passed_on(said, value)
+            if value is UNSURE:
+                return UNSURE
+    return output if value is selected else edge.put(output, value)
 
 
 def _arguments(
@@ -229,25 +273,3 @@ def _ended(spec: Spec, step: Step, decision: Decision, args: Any, kwargs: Any) -
         if spec.otherwise is not None:
             return spec.otherwise(*args, **kwargs)
     raise decision.error  # type: ignore[union-attr]  # Escalate without otherwise, or Fail
-
-
-class _Outside:
-    """What a decorated function uses when no run is under way: judged, but not recorded."""
-
-    def __init__(self, spec: Spec) -> None:
-        self._spec = spec
-        self._coord: Coord | None = None
-        chain = spec.edge.validators if spec.edge is not None else ()
-        plain = all(
-            v.quick is not None and v.mode is None for v in chain
-        ) and not (spec.retry is not None and (spec.retry.breaker or spec.retry.throttle))
-        edge = spec.edge
-        plain = plain and (edge is None or (edge.of is None and edge.mode is None))
-        self.quick = [v.quick for v in chain] if plain else None
-
-    def run(self) -> Run:
-        """A run of its own that nobody hears of."""
-        if self._coord is None:
-            policy = make_policy(pipeline=self._spec.name)
-            self._coord = Coord(policy, PLAIN, recorded=False)
-        return Run(self._coord, mode=current_mode())

@@ -12,17 +12,23 @@ from typing import Any
 
 from ._clock import current_clock
 from ._decide import Decision
-from ._judge import EXECUTE, Judge, Judging
+from ._judge import EXECUTE, Judge, Judging, Op
 from ._loop import attempts, settling
 from ._step import Step, current
+from ._verdict import Parsed, Verdict
 from .errors import AsyncValidatorError
+
+_ANSWERS = {bool, tuple, Verdict, Parsed}
+"""What validators say, as a rule; telling an awaitable from anything else takes longer."""
+Known = list[tuple[Any, BaseException | None]]
+"""Answers that were learned before the loop began: a result or an error each."""
 
 
 def drive(
     loop: Judging[Any],
     step: Step | None,
     execute: Any = None,
-    known: list[tuple[Any, BaseException | None]] | None = None,
+    known: Known | None = None,
 ) -> Any:
     """Run a loop synchronously; `known` answers its first requests, in their order."""
     token = current.set(step) if step is not None else None
@@ -32,9 +38,7 @@ def drive(
         while True:
             try:
                 if known:
-                    result, error = known.pop(0)
-                    if error is not None:
-                        raise error
+                    result = _sync(op, _recalled(known))
                 elif op is EXECUTE:
                     result = execute(step)
                 elif type(op) is Judge:
@@ -52,15 +56,21 @@ def drive(
             current.reset(token)
 
 
-async def adrive(loop: Judging[Any], step: Step | None, execute: Any = None) -> Any:
-    """Run a loop on the event loop."""
+async def adrive(
+    loop: Judging[Any], step: Step | None, execute: Any = None, known: Known | None = None
+) -> Any:
+    """Run a loop on the event loop; `known` as for `drive`."""
     token = current.set(step) if step is not None else None
     clock = step.run.clock if step is not None else current_clock()
     try:
         op = next(loop)
         while True:
             try:
-                if op is EXECUTE:
+                if known:
+                    result = _recalled(known)
+                    if type(op) is Judge and inspect.isawaitable(result):
+                        result = await result
+                elif op is EXECUTE:
                     result = await execute(step)
                 elif type(op) is Judge:
                     result = await _acall(op)
@@ -81,20 +91,33 @@ def _call(op: Judge) -> Any:
     validator = op.validator
     if validator.timeout is not None:
         return _timed(lambda: validator.call(op.output, op.ctx), validator.timeout)
-    said = validator.call(op.output, op.ctx)
-    if inspect.isawaitable(said):
-        if inspect.iscoroutine(said):
-            said.close()
-        raise AsyncValidatorError(
-            f"validator {validator.name!r} is async, and this is a synchronous call; "
-            "call the pipeline's async form, or give it a synchronous validator"
-        )
-    return said
+    return _sync(op, validator.call(op.output, op.ctx))
 
 
-def _timed(call: Callable[[], Any], timeout: float) -> Any:
-    """Wait for a synchronous judgement at most `timeout` seconds; a late one is abandoned."""
+def _recalled(known: Known) -> Any:
+    """The next answer that is known already."""
+    result, error = known.pop(0)
+    if error is not None:
+        raise error
+    return result
+
+
+def _sync(op: Op, said: Any) -> Any:
+    """The answer to `op`, which must not be an awaitable one where a validator gave it."""
+    if type(said) in _ANSWERS or type(op) is not Judge or not inspect.isawaitable(said):
+        return said
+    if inspect.iscoroutine(said):
+        said.close()
+    raise AsyncValidatorError(
+        f"validator {op.validator.name!r} is async, and this is a synchronous call; "
+        "call the pipeline's async form, or give it a synchronous validator"
+    )
+
+
+def _spawned(call: Callable[[], Any]) -> concurrent.futures.Future[Any]:
+    """Judge in a daemon thread: a judge that hangs must hold up neither pool nor exit."""
     future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    future.set_running_or_notify_cancel()  # from now on it cannot be cancelled, only abandoned
     context = contextvars.copy_context()
 
     def work() -> None:
@@ -104,6 +127,12 @@ def _timed(call: Callable[[], Any], timeout: float) -> Any:
             future.set_exception(error)
 
     threading.Thread(target=work, daemon=True, name="coord-validator").start()
+    return future
+
+
+def _timed(call: Callable[[], Any], timeout: float) -> Any:
+    """Wait for a synchronous judgement at most `timeout` seconds; a late one is abandoned."""
+    future = _spawned(call)
     try:
         return future.result(timeout)
     except concurrent.futures.TimeoutError:
@@ -116,7 +145,9 @@ async def _acall(op: Judge) -> Any:
     validator = op.validator
     if validator.binding.is_async:
         said: Awaitable[Any] = validator.call(op.output, op.ctx)
-    elif validator.kind != "code" or validator.timeout is not None:
+    elif validator.timeout is not None:
+        said = asyncio.wrap_future(_spawned(lambda: validator.call(op.output, op.ctx)))
+    elif validator.kind != "code":
         said = asyncio.to_thread(validator.call, op.output, op.ctx)
     else:
         found = validator.call(op.output, op.ctx)

@@ -24,7 +24,8 @@ class Judge(NamedTuple):
 
     validator: Validator
     output: Any
-    ctx: Handover
+    ctx: Handover | None
+    """None where the validator looks at its output alone."""
 
 
 class Wait(NamedTuple):
@@ -72,7 +73,7 @@ def judge_chain(step: Step, edge: ValidationEdge, value: Any, mode: Mode) -> Jud
     judgements: list[Judgement] = []
     failed: ValidatorError | None = None
     observed = replaced = fatal = False
-    ctx = step.handover()
+    ctx: Handover | None = None
     selected, unreadable = _select(edge, value)
     for validator in edge.validators:
         own = mode if validator.mode is None else weakest(mode, validator.mode)
@@ -81,6 +82,8 @@ def judge_chain(step: Step, edge: ValidationEdge, value: Any, mode: Mode) -> Jud
         if unreadable is not None:
             said, judgement = _failed(validator, unreadable, 0.0)
         else:
+            if ctx is None and validator.wants_ctx:
+                ctx = step.handover()
             said, judgement = yield from ask(step, validator, selected, ctx)
         judgements.append(judgement)
         if isinstance(said, ValidatorError):
@@ -119,7 +122,7 @@ def _despite(validator: Validator, error: ValidatorError) -> Verdict | Validator
 
 
 def ask(
-    step: Step | None, validator: Validator, output: Any, ctx: Handover
+    step: Step | None, validator: Validator, output: Any, ctx: Handover | None
 ) -> Judging[tuple[Verdict | ValidatorError, Judgement]]:
     """Ask one validator; when it fails, ask it again as often as its own retry says.
 

@@ -186,8 +186,8 @@ def _note_down(
             feedback,
             step.delivered,
             label,
-            run.given_right(step.name),
-            _bucket(step),
+            run.policy.label is None or run.given_right(step.name),
+            _bucket(step, error),
             step.served_by,
             step.usage,
             step.validation,
@@ -248,13 +248,17 @@ def _kind(
     return "fail", None
 
 
-def _bucket(step: Step) -> Any:
+def _bucket(step: Step, error: Exception | None) -> Any:
+    """Where the execution's cost belongs: "first" is the step's first completed one."""
     if step.served_by is not None:
         return "fallback"
+    if error is not None:
+        return "retry"
     tally = step.run.tallies.get(step.name)
     completed = tally is not None and tally.completed
-    earlier = any(e.error is None for e in step.events)
-    return "retry" if completed or earlier else "first"
+    if completed or (step.events and any(e.error is None for e in step.events)):
+        return "retry"
+    return "first"
 
 
 def _move_edge(

@@ -61,13 +61,18 @@ def _sentence(groups: Mapping[str, Group], comparison: Mapping[str, Any]) -> str
         for name, group in groups.items()
         if group.success_rate.value is not None
     ]
-    runs = groups["bare"].started
-    sentence = f"{runs:,} runs each did their job: {', '.join(said)}"
+    bare = groups["bare"]
+    rates = [100 * s.first_try.value for s in bare.steps if s.first_try.value is not None]
+    steps = ""
+    if rates:
+        span = f"{min(rates):.1f} to {max(rates):.1f} %"
+        steps = f"{len(rates)} steps, each right at its first try in {span} of the cases.\n"
+    sentence = f"{steps}End to end, of {bare.started:,} runs each: {', '.join(said)}"
     difference, interval = comparison.get("difference"), comparison.get("interval")
     if difference is None or interval is None:
         return f"{sentence}."
     low, high = (100 * end for end in interval)
-    return f"{sentence}; a difference of {100 * difference:+.1f} points [{low:+.1f}, {high:+.1f}]."
+    return f"{sentence};\na difference of {100 * difference:+.1f} points [{low:+.1f}, {high:+.1f}]."
 
 
 def _table(*names: str) -> Table:

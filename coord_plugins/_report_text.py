@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ._report_types import EdgeReport, Group, Rate, Report, StepReport, ValidatorReport
 
+_WIDTH = 78
 _MANY = 40
 """Parts shown of a report that is split by a key with more values."""
 
@@ -58,7 +59,10 @@ def _group(group: Group, report: Report) -> list[RenderableType]:
     ids = [i for i in group.policy_ids if i]
     if len(ids) == 1:
         title.append(f"  policy {ids[0]}", style="dim")
-    blocks: list[RenderableType] = [title, Text(headline(group, report.unit), style="bold green")]
+    said = headline(group, report.unit)
+    if len(said) > _WIDTH:
+        said = said.replace("; ", ";\n", 1)
+    blocks: list[RenderableType] = [title, Text(said, style="bold green")]
     if group.parts:
         blocks += _section(f"By {report.by}", parts_table(group))
     blocks += _section("Outcomes", outcomes_table({"": group}))
@@ -72,8 +76,8 @@ def _group(group: Group, report: Report) -> list[RenderableType]:
         blocks += _section("Validators", validators_table(group.validators))
     blocks += _section("Cost and time", _pairs(cost_lines(group)))
     if group.warnings:
-        said = Text("\n".join(f"- {warning}" for warning in group.warnings), style="yellow")
-        blocks += _section("Mind", said)
+        listed = "\n".join(f"- {warning}" for warning in group.warnings)
+        blocks += _section("Mind", Text(listed, style="yellow"))
     return blocks
 
 
@@ -197,6 +201,8 @@ def validators_table(validators: Iterable[ValidatorReport]) -> Table:
 def cost_lines(group: Group) -> dict[str, str]:
     """Cost, tokens and time as labelled texts."""
     cost = group.cost
+    if not (cost.total or group.tokens or cost.unknown_calls):
+        return {"cost": "no model calls were counted", **_time_lines(group)}
     split = {"first": cost.first, "retry": cost.retry, "validation": cost.validation}
     split["fallback"] = cost.fallback
     parts = " + ".join(f"{name} {dollars(value)}" for name, value in split.items() if value)
@@ -206,6 +212,11 @@ def cost_lines(group: Group) -> dict[str, str]:
     if cost.in_flight:
         lines["in flight"] = dollars(cost.in_flight)
     lines["tokens"] = f"{group.tokens:,}"
+    return lines | _time_lines(group)
+
+
+def _time_lines(group: Group) -> dict[str, str]:
+    lines = {}
     per = group.seconds_per_success
     if per is not None:
         lines["seconds"] = f"{per:.2f} per success, {group.seconds:,.1f} in all"

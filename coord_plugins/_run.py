@@ -22,7 +22,7 @@ from ._outcome import describe, ending, lost_at, outcome_of
 from ._policy import Policy
 from ._record import Note, RunRecord
 from ._retry import limited
-from ._step import EdgeState, Step
+from ._step import EdgeState, Step, running_step
 from ._tally import StepSettled, StepTally
 from .errors import BudgetExceededError, UnpricedModelError, UsageUnavailableError
 
@@ -257,9 +257,7 @@ class Run:
         self._check_measurable(model, known, cost_usd)
 
     def _spend(self, usage: Usage) -> None:
-        from ._step import current as running
-
-        step = running.get()
+        step = running_step()
         with self._lock:
             self.spent.add(usage)
         if step is not None and step.run is self:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ._validators import Validator
-from ._verdict import Verdict
+from ._verdict import Parsed, Verdict
 
 SHOWN_ERRORS = 8
 """How many of pydantic's errors the feedback names."""
@@ -42,20 +42,23 @@ def schema(
         **settings: The fields of `Validator`.
     """
     adapter: TypeAdapter[Any] = TypeAdapter(model)
-    is_instance = isinstance(model, type)
+    # The type whose instances need no second look; pydantic made them.
+    own = model if isinstance(model, type) and hasattr(model, "model_fields") else None
 
-    def fits_schema(output: Any) -> Verdict | bool:
-        if is_instance and type(output) is model and hasattr(model, "model_fields"):
+    def fits_schema(output: Any) -> Verdict | Parsed | bool:
+        if type(output) is own:
             return True
         label = None
         try:
             if isinstance(output, (str, bytes)) and model is not str:
                 value, label = _from_text(adapter, output, repair, strict)
             else:
-                value = adapter.validate_python(output, strict=strict)
+                value = adapter.validator.validate_python(output, strict=strict)
         except ValidationError as error:
             return Verdict(passed=False, explanation=_explained(error))
-        said = "the JSON was repaired" if label else None
+        if label is None:
+            return Parsed(value) if replace else True
+        said = "the JSON was repaired"
         return Verdict(
             passed=True, label=label, explanation=said, value=value if replace else None
         )

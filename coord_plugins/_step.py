@@ -16,7 +16,10 @@ from ._verdict import Handover
 if TYPE_CHECKING:
     from ._run import Run
 
-current: contextvars.ContextVar[Step | None] = contextvars.ContextVar("coord_step", default=None)
+current: contextvars.ContextVar[Step | Callable[[], Step] | None] = contextvars.ContextVar(
+    "coord_step", default=None
+)
+"""The step that is running, or what makes it when somebody asks for it."""
 
 
 class EdgeState(NamedTuple):
@@ -206,13 +209,19 @@ def _title(fallback: Any) -> str:
     return type(fallback).__name__
 
 
+def running_step() -> Step | None:
+    """The step that is running now, or None."""
+    found = current.get()
+    return found if found is None or isinstance(found, Step) else found()
+
+
 def current_step() -> Step:
     """The step that is running now.
 
     Raises:
         LookupError: No step of an attached pipeline or decorated function is running here.
     """
-    step = current.get()
+    step = running_step()
     if step is None:
         raise LookupError("no step is running here; call this inside an attached step")
     return step
@@ -223,5 +232,5 @@ def current_feedback() -> str | None:
 
     Works in any step on any host, and outside of one (None).
     """
-    step = current.get()
+    step = running_step()
     return step.deliver() if step is not None else None

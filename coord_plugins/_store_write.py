@@ -57,7 +57,7 @@ def write_or_halve(write: Callable[[Sequence[Event]], None], events: Sequence[Ev
         raise
     except (SQLAlchemyError, TypeError, ValueError, OverflowError) as error:
         if len(events) == 1:
-            run_id = getattr(events[0], "record", events[0]).run_id
+            run_id = getattr(events[0], "record", events[0]).run_id  # type: ignore[union-attr]  # a record has it
             log.error("an event of run %s is refused and lost: %s", run_id, error)
             return 1
         half = len(events) // 2

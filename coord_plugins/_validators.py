@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, get_args
 from ._call import Binding, bind
 from ._mode import Mode, check_mode
 from ._retry import Retry
-from ._verdict import Handover, Kind, Verdict
+from ._verdict import Handover, Kind, Parsed, Verdict
 from .errors import PolicyError, ValidatorError
 
 OnError = Literal["escalate", "raise", "pass", "reject"]
@@ -45,8 +45,10 @@ class Validator:
     """Which optional parameters `fn` declares."""
     accepted: Verdict = field(init=False, repr=False, compare=False)
     """The verdict of a plain `True`, made once."""
-    quick: Callable[[Any], Any] | None = field(init=False, repr=False, compare=False)
-    """The function itself where it needs nothing but the output: a synchronous code check."""
+    wants_ctx: bool = field(init=False, repr=False, compare=False)
+    """Whether it looks at more than its output."""
+    is_plain: bool = field(init=False, repr=False, compare=False)
+    """Whether it needs nothing but the output and never waits: a synchronous code check."""
 
     def __post_init__(self) -> None:
         if self.on_error not in get_args(OnError):
@@ -59,17 +61,22 @@ class Validator:
         check_mode(self.mode, f"validator {self.name!r}")
         object.__setattr__(self, "binding", bind(self.fn, f"validator {self.name!r}"))
         object.__setattr__(self, "accepted", Verdict(passed=True, name=self.name))
-        alone = self.kind == "code" and self.timeout is None and not any(self.binding)
-        object.__setattr__(self, "quick", self.fn if alone else None)
+        wants = self.binding.inputs or self.binding.ctx
+        object.__setattr__(self, "wants_ctx", wants)
+        inline = self.kind == "code" and self.timeout is None and not self.binding.is_async
+        object.__setattr__(self, "is_plain", inline and not wants)
 
-    def call(self, output: Any, ctx: Handover) -> Any:
+    def call(self, output: Any, ctx: Handover | None) -> Any:
         """Call the function (or start its coroutine) with what it declares."""
+        if not self.wants_ctx:
+            return self.fn(output)
         wants = self.binding
+        assert ctx is not None
         if wants.ctx:
             if wants.inputs:
                 return self.fn(output, inputs=ctx.inputs, ctx=ctx)
             return self.fn(output, ctx=ctx)
-        return self.fn(output, inputs=ctx.inputs) if wants.inputs else self.fn(output)
+        return self.fn(output, inputs=ctx.inputs)
 
     def verdict(self, said: Any) -> Verdict:
         """Turn what the function returned into a verdict.
@@ -79,6 +86,8 @@ class Validator:
         """
         if said is True:
             return self.accepted
+        if type(said) is Parsed:
+            return Verdict(passed=True, name=self.name, value=said.value)
         if said is False:
             return Verdict(passed=False, name=self.name, explanation=self.feedback)
         if isinstance(said, Verdict):
@@ -97,6 +106,8 @@ class Validator:
         words = said.explanation
         if not said.passed and not words:
             words = self.feedback
+        if said.name and words is said.explanation:
+            return said
         return Verdict(
             passed=said.passed,
             name=said.name or self.name,
@@ -105,6 +116,26 @@ class Validator:
             explanation=words,
             value=said.value,
         )
+
+
+UNSURE: Any = object()
+"""What `passed_on` says where only the full judgement can tell."""
+
+
+def passed_on(said: Any, value: Any) -> Any:
+    """The candidate that goes on when a validator said `said` of `value`, without a verdict.
+
+    Returns:
+        The value, or the one that a passing verdict brings; UNSURE for all but a plain pass.
+    """
+    if said is True:
+        return value
+    kind = type(said)
+    if kind is Parsed or (kind is Verdict and said.passed):
+        return value if said.value is None else said.value
+    if kind is tuple and len(said) == 2 and said[0] is True:
+        return value
+    return UNSURE
 
 
 def _name_of(fn: Any) -> str:

@@ -23,7 +23,13 @@ from sybil.parsers.markdown import CodeBlockParser
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-PACKAGES = ("coord_plugins", "coord_plugins.host", "coord_plugins.testing", "coord_langgraph")
+PACKAGES = (
+    "coord_plugins",
+    "coord_langgraph",
+    "coord_plugins.host",
+    "coord_plugins.testing",
+    "coord_plugins.testing.conformance",
+)
 run_python = PythonEvaluator()
 
 

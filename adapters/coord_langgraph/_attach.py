@@ -5,20 +5,9 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import version
 from typing import Any
 
-from coord_plugins import (
-    HUMAN,
-    START,
-    AlreadyAttachedError,
-    Budget,
-    CoordWarning,
-    PolicyError,
-    ValidationEdge,
-)
-from coord_plugins.host import Coord, Host, Policy, make_policy
-from langchain_core.language_models import BaseLanguageModel
+from langgraph.channels import BinaryOperatorAggregate
 from langgraph.errors import (
     EmptyInputError,
     GraphBubbleUp,
@@ -30,18 +19,23 @@ from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
 
+from coord_plugins import (
+    START,
+    AlreadyAttachedError,
+    Budget,
+    CoordWarning,
+    PolicyError,
+    ValidationEdge,
+)
+from coord_plugins.host import Coord, Host, Policy, make_policy
+
+from ._findings import check, findings
+from ._functions import is_decorated
 from ._graph import Attached
 from ._memory import merge
-from ._node import Node, declares_feedback, function_of, graph_run
-from ._private import (
-    CHANNEL,
-    SKIP_WRITE,
-    TESTED,
-    BinaryOperatorAggregate,
-    ChannelWrite,
-    ChannelWriteEntry,
-    assert_shape,
-)
+from ._node import Node
+from ._private import CHANNEL, SKIP_WRITE, ChannelWrite, ChannelWriteEntry, assert_shape
+from ._session import graph_run
 from ._topology import Topology, edge_targets
 from ._writers import declare, guard
 
@@ -135,11 +129,12 @@ def attach(
         )
     assert_shape(graph)
     policy.check_steps([n for n in graph.nodes if n != START], HOST)
+    check(graph, policy)
     topology = Topology(graph)
-    findings = list(_findings(graph, policy, topology))
-    coord = Coord(policy, HOST, bare=graph, findings=findings, entries=topology.entries)
+    found = list(findings(graph, policy, topology))
+    coord = Coord(policy, HOST, bare=graph, findings=found, entries=topology.entries)
     clone = _clone(graph, coord, topology)
-    for finding in findings:
+    for finding in found:
         warnings.warn(finding, CoordWarning, stacklevel=2)
     return clone
 
@@ -158,7 +153,7 @@ def _compiled(host: Any) -> Any:
 def _clone(graph: Any, coord: Coord, topology: Topology) -> Any:
     """A copy of the graph whose nodes are wrapped; it shares nothing that is written to."""
     kind = type(graph)
-    clone = object.__new__(type(kind.__name__, (Attached, kind), {}))
+    clone: Any = object.__new__(type(kind.__name__, (Attached, kind), {}))
     clone.__dict__.update(graph.__dict__)
     clone.__dict__["_coord"] = coord
     clone.nodes = dict(graph.nodes)
@@ -193,7 +188,7 @@ def _clone(graph: Any, coord: Coord, topology: Topology) -> Any:
 
 
 def _wrap(copied: Any, pregel: Any, node: Node, policy: Policy) -> None:
-    if getattr(function_of(pregel.bound), "__coord__", None) is not None:
+    if is_decorated(pregel.bound):
         return  # its decorators record it
     copied.bound = node.wrapped()
     edge = node.edge
@@ -230,67 +225,14 @@ def _timeouts_only(pregel: Any, retry: Any) -> Any:
     )
 
 
-def _remember_start(keep_input: bool) -> ChannelWrite:
+def _remember_start(keep_input: bool) -> Any:
     """START's extra write: the thread's new run begins, and an earlier one is forgotten."""
 
     def begin(value: Any) -> Any:
         found = graph_run.get()
         if found is None:  # LangGraph only draws the graph
             return SKIP_WRITE
-        if keep_input:
-            found.remember(START, value, -1, False)
-        return found.begin(value)
+        remembered = found.remember(START, value, -1, False) if keep_input else {}
+        return {**found.begin(), **remembered}
 
     return ChannelWrite((ChannelWriteEntry(CHANNEL, mapper=begin),))
-
-
-def _findings(graph: Any, policy: Policy, topology: Topology) -> Iterable[str]:
-    """What a user should know before the first run; errors for what cannot work."""
-    tested = [tuple(int(p) for p in v.split(".")) for v in TESTED]
-    installed = version("langgraph")
-    numbers = tuple(int(p) for p in installed.split(".")[:3] if p.isdigit())
-    if not min(tested)[:2] <= numbers[:2] <= max(tested)[:2]:
-        yield f"LangGraph {installed} is not among the tested versions ({', '.join(TESTED)})"
-    for step, retry in policy.retry.items():
-        for fallback in retry.fallbacks if retry else ():
-            if isinstance(fallback, BaseLanguageModel):
-                raise PolicyError(
-                    f"retry of {step!r}: LangGraph cannot exchange the model inside a node; give "
-                    "a node's name or a function like the node as the fallback"
-                )
-    for edge in policy.edges.values():
-        pregel = graph.nodes[edge.step]
-        decorated = function_of(pregel.bound)
-        if getattr(decorated, "__coord__", None) is not None:
-            raise PolicyError(
-                f"edge {edge.step!r}: the node's function is decorated with `validated` or "
-                "`retrying`; use the decorator or the edge"
-            )
-        if pregel.cache_policy is not None:
-            yield (
-                f"edge {edge.step!r}: the node's cache is switched off, since a cached rejection "
-                "would come back for ever"
-            )
-        if edge.otherwise == HUMAN and not graph.checkpointer:
-            yield f"edge {edge.step!r}: otherwise=HUMAN needs a checkpointer when the graph runs"
-        yield from topology.findings(edge)
-        for name in dict.fromkeys((edge.step, *edge.back_to)):
-            for step in topology.entries if name == START else (name,):
-                if not _has_route(graph, step, edge):
-                    yield (
-                        f"edge {edge.step!r}: feedback has no route to {step!r}; give the node a "
-                        "parameter `feedback`, call current_feedback() in it, or set feedback_to="
-                    )
-
-
-def _has_route(graph: Any, step: str, edge: ValidationEdge) -> bool:
-    """Whether feedback can reach a node."""
-    pregel = graph.nodes[step]
-    if declares_feedback(pregel.bound):
-        return True
-    if edge.feedback_to is not None and step == edge.step:
-        return True
-    if "messages" in pregel.channels:
-        return True
-    code = getattr(function_of(pregel.bound), "__code__", None)
-    return code is not None and "current_feedback" in code.co_names

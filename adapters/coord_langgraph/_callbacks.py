@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from coord_plugins import Run, current_run
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import LLMResult
 from langchain_core.tracers.context import register_configure_hook
+from langgraph.errors import GraphInterrupt
 
-UNSET: Any = object()
+from coord_plugins import Run, current_run
 
 
 class RunHandler(BaseCallbackHandler):
@@ -20,6 +21,10 @@ class RunHandler(BaseCallbackHandler):
 
     It runs inline: on the event loop anything else costs a thread hop per node. Its errors are
     raised, because the only ones are a spent budget and usage that cannot be measured.
+
+    Attributes:
+        output: The graph's final output, whatever was streamed; None when it did not end.
+        interrupted: Whether a node of the graph asked a person.
     """
 
     run_inline = True
@@ -27,7 +32,8 @@ class RunHandler(BaseCallbackHandler):
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.output: Any = UNSET
+        self.output: Any = None
+        self.interrupted = False
         self._root: UUID | None = None
         self._models: dict[UUID, str | None] = {}
 
@@ -39,9 +45,16 @@ class RunHandler(BaseCallbackHandler):
             self._root = run_id
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Keep the graph's final output, whatever the stream mode."""
+        """Keep the graph's final output."""
         if run_id == self._root:
             self.output = outputs
+
+    def on_chain_error(
+        self, error: BaseException, *, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> None:
+        """A node of the graph was interrupted; deeper ones may be answered on their way up."""
+        if parent_run_id == self._root and isinstance(error, GraphInterrupt):
+            self.interrupted = True
 
     def on_chat_model_start(
         self, serialized: Any, messages: Any, *, run_id: UUID, **kwargs: Any
@@ -56,11 +69,10 @@ class RunHandler(BaseCallbackHandler):
     def _start(self, run_id: UUID, kwargs: dict[str, Any]) -> None:
         if not self._mine():
             return
-        self._models[run_id] = (kwargs.get("metadata") or {}).get("ls_model_name")
         error = self.run.check_budget()
         if error is not None:
-            self._models.pop(run_id)
             raise error
+        self._models[run_id] = (kwargs.get("metadata") or {}).get("ls_model_name")
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A failed call carries no usage."""
@@ -71,19 +83,16 @@ class RunHandler(BaseCallbackHandler):
         if run_id not in self._models:
             return
         named = self._models.pop(run_id)
-        usage: Any = None
-        model = None
-        for generation in (g for gs in response.generations for g in gs):
-            message = getattr(generation, "message", None)
-            if isinstance(message, AIMessage):
-                usage = usage or message.usage_metadata
-                model = model or message.response_metadata.get("model_name")
-        told = (response.llm_output or {}).get("token_usage") or {}
-        self.run.add_usage(
-            model=model or (response.llm_output or {}).get("model_name") or named,
-            input_tokens=usage["input_tokens"] if usage else told.get("prompt_tokens"),
-            output_tokens=usage["output_tokens"] if usage else told.get("completion_tokens"),
-        )
+        told = response.llm_output or {}
+        model, usage = told.get("model_name"), told.get("token_usage")
+        counts = usage if isinstance(usage, Mapping) else {}
+        tokens = counts.get("prompt_tokens"), counts.get("completion_tokens")
+        for message in _messages(response):
+            model = message.response_metadata.get("model_name") or model
+            found: Mapping[str, Any] = message.usage_metadata or {}
+            if found:
+                tokens = found.get("input_tokens"), found.get("output_tokens")
+        self.run.add_usage(model=model or named, input_tokens=tokens[0], output_tokens=tokens[1])
 
     def _mine(self) -> bool:
         """Whether the call belongs to this run and not to one inside it, which rolls it up."""
@@ -91,6 +100,11 @@ class RunHandler(BaseCallbackHandler):
             return current_run() is self.run
         except LookupError:  # a thread of the user's own, without the context
             return True
+
+
+def _messages(response: LLMResult) -> list[AIMessage]:
+    found = (getattr(g, "message", None) for gs in response.generations for g in gs)
+    return [message for message in found if isinstance(message, AIMessage)]
 
 
 handler: contextvars.ContextVar[RunHandler | None] = contextvars.ContextVar(

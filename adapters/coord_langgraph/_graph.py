@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
-from coord_plugins.host import Coord, Run, activate
-from langgraph.errors import GraphBubbleUp, GraphInterrupt
-from langgraph.types import Command
+from coord_plugins.host import Coord
 
-from ._callbacks import UNSET, RunHandler, handler
-from ._memory import GraphRun
-from ._node import graph_run
-from ._private import TASK_ID
+from ._session import Session
 
-LIVE = {"messages", "custom", "tools"}
-"""Stream modes that show a node's inside while it works."""
+_OURS = {"nodes", "channels", "_coord"}
+"""The attributes in which an attached graph differs from the bare one."""
 
 
 class Attached:
-    """Mixed into the class of an attached graph. Its call sites stay as they are."""
+    """Mixed into the class of an attached graph. Its call sites stay as they are.
+
+    `invoke`, `batch`, `astream_events` and their kin all go through `stream` and `astream`.
+    """
 
     __dict__: dict[str, Any]
 
@@ -38,15 +35,15 @@ class Attached:
         return new
 
     def bare(self) -> Any:
-        """The graph as it was before `attach`, with this copy's config."""
+        """The graph as it was before `attach`, with this copy's settings."""
         new = copy.copy(self.coord.detach())
-        new.config = self.__dict__.get("config")
+        new.__dict__.update({k: v for k, v in self.__dict__.items() if k not in _OURS})
         return new
 
     def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Iterator[Any]:
         """As LangGraph's own; each call is a run."""
-        session = Session.begin(self, input, config, kwargs, is_async=False)
-        if session is None:
+        session = Session(self, input, config, kwargs)
+        if not session.begin(session.thread.read(), is_async=False):
             yield from self.bare().stream(input, config, **kwargs)
             return
         chunks = super().stream(input, config, **kwargs)  # type: ignore[misc]  # the mixin's other base
@@ -57,23 +54,22 @@ class Attached:
                         chunk = next(chunks)
                     except StopIteration:
                         break
-                session.saw(chunk)
                 yield chunk
+            session.ended(None)
+            if session.may_be_at_a_breakpoint:
+                session.check(self.get_state(config))  # type: ignore[attr-defined]  # the mixin's other base
         except BaseException as error:
             with session.active():
                 chunks.close()
             session.ended(error)
-            self._finish(session)
+            session.finish()
             raise
-        session.ended(None)
-        if session.may_be_before_a_breakpoint:
-            session.check(self.get_state(config))  # type: ignore[attr-defined]  # the mixin's other base
-        self._finish(session)
+        session.finish()
 
     async def astream(self, input: Any, config: Any = None, **kwargs: Any) -> AsyncIterator[Any]:
         """As LangGraph's own; each call is a run."""
-        session = Session.begin(self, input, config, kwargs, is_async=True)
-        if session is None:
+        session = Session(self, input, config, kwargs)
+        if not session.begin(await session.thread.aread(), is_async=True):
             async for chunk in self.bare().astream(input, config, **kwargs):
                 yield chunk
             return
@@ -85,130 +81,14 @@ class Attached:
                         chunk = await anext(chunks)
                     except StopAsyncIteration:
                         break
-                session.saw(chunk)
                 yield chunk
+            session.ended(None)
+            if session.may_be_at_a_breakpoint:
+                session.check(await self.aget_state(config))  # type: ignore[attr-defined]  # the mixin's other base
         except BaseException as error:
             with session.active():
                 await chunks.aclose()
             session.ended(error)
-            await self._afinish(session)
+            await session.afinish()
             raise
-        session.ended(None)
-        if session.may_be_before_a_breakpoint:
-            session.check(await self.aget_state(config))  # type: ignore[attr-defined]  # the mixin's other base
-        await self._afinish(session)
-
-    def _finish(self, session: Session) -> None:
-        if session.paused:
-            session.run.pause()
-        else:
-            self.coord.finish(session.run, session.output, session.error)
-
-    async def _afinish(self, session: Session) -> None:
-        if session.paused:
-            session.run.pause()
-        else:
-            await self.coord.afinish(session.run, session.output, session.error)
-
-
-class Session:
-    """One call of `stream` or `astream`: the run, its handler, and how it ended."""
-
-    def __init__(self, run: Run, found: GraphRun, breakpoints: bool) -> None:
-        self.run = run
-        self.graph_run = found
-        self.handler = RunHandler(run)
-        self.error: BaseException | None = None
-        self.paused = False
-        self._breakpoints = breakpoints
-
-    @classmethod
-    def begin(
-        cls, graph: Any, input: Any, config: Any, kwargs: dict[str, Any], *, is_async: bool
-    ) -> Session | None:
-        """Start a run, or None when the mode is "off"."""
-        given = {**(graph.config or {}), **(config or {})}
-        found = given.get("configurable") or {}
-        thread = found.get("thread_id")
-        run_id = given.get("run_id")
-        coord: Coord = graph.coord
-        run = coord.start(
-            input,
-            is_async=is_async,
-            run_id=None if run_id is None else str(run_id),
-            thread=None if thread is None else str(thread),
-            tags=tuple(given.get("tags") or ()),
-            metadata=_own(given.get("metadata")),
-        )
-        if run is None:
-            return None
-        modes = kwargs.get("stream_mode") or graph.stream_mode
-        modes = {modes} if isinstance(modes, str) else set(modes)
-        live = bool(modes & LIVE) or bool(kwargs.get("subgraphs"))
-        fresh = input is not None and not (isinstance(input, Command) and input.resume is not None)
-        wants = coord.policy.wants_outputs()
-        breakpoints = any(
-            kwargs.get(k) or getattr(graph, f"{k}_nodes", None)
-            for k in ("interrupt_before", "interrupt_after")
-        )
-        is_task = TASK_ID in found
-        remembered = GraphRun(run, fresh=fresh, live=live, wants_outputs=wants)
-        return cls(run, remembered, bool(breakpoints) and not is_task)
-
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        """While LangGraph works: this is the current run, and its handler listens.
-
-        Only around LangGraph's own work and never across a `yield`, so that nothing leaks into
-        the caller that consumes the stream.
-        """
-        tokens = (graph_run.set(self.graph_run), handler.set(self.handler))
-        try:
-            with activate(self.run):
-                yield
-        finally:
-            graph_run.reset(tokens[0])
-            handler.reset(tokens[1])
-
-    def saw(self, chunk: Any) -> None:
-        """Notice an interrupt that passes by in the stream."""
-        if isinstance(chunk, tuple) and chunk:
-            chunk = chunk[-1]
-        if isinstance(chunk, dict) and "__interrupt__" in chunk:
-            self.paused = True
-
-    def ended(self, error: BaseException | None) -> None:
-        """Read how LangGraph stopped."""
-        interrupted = isinstance(error, GraphInterrupt) or (
-            error is None and self.graph_run.interrupted
-        )
-        drained = type(error).__name__ == "GraphDrained"
-        self.paused = self.paused or interrupted or drained
-        # a ParentCommand ends a subgraph normally and goes on in its parent
-        self.error = None if isinstance(error, GraphBubbleUp) else error
-
-    @property
-    def may_be_before_a_breakpoint(self) -> bool:
-        """Whether only the checkpoint can tell if the graph stopped at a static breakpoint."""
-        return self._breakpoints and not self.paused
-
-    def check(self, state: Any) -> None:
-        """A thread with nodes still to run waits at a breakpoint."""
-        self.paused = bool(state.next)
-
-    @property
-    def output(self) -> Any:
-        """The graph's final output, whatever was streamed."""
-        return None if self.handler.output is UNSET else self.handler.output
-
-
-def _own(metadata: Any) -> dict[str, Any]:
-    """The user's own plain metadata; LangGraph's and LangSmith's keys stay out."""
-    return {
-        k: v
-        for k, v in (metadata or {}).items()
-        if isinstance(v, (str, int, float, bool))
-        and not k.startswith(("langgraph_", "ls_", "__", "checkpoint_"))
-    }
-
-
+        await session.afinish()

@@ -1,28 +1,42 @@
 """`GraphRun`: what one run of a graph remembers beside the core's `Run`, and its hidden channel.
 
 Keys of the channel beside the core's: "i:NODE" (the inputs of a node that is an earlier target),
-"g:NODE" (the node runs again on them), "h:NODE" (a candidate that waits for a person).
+"g:NODE" (the superstep after which the node runs again on them), "h:NODE" (a candidate that waits
+for a person). "run" is in every write: a write of another run makes the channel forget the one
+before, in whatever order parallel nodes write.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from coord_plugins.host import Run, merge_durable
 
-from ._private import CHANNEL, CHECKPOINTER, READ, SEND
+from ._private import CHANNEL, SEND
+
+FORK = "fork"
+"""In a write: what a run that begins at an old checkpoint takes over from it."""
 
 
 def merge(kept: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[str, Any]:
     """The channel's reducer: the core's merge; parallel inputs of one node and step add up."""
-    new = dict(new or {})
-    for key, value in new.items():
-        old = (kept or {}).get(key) if "*" not in new else None
-        if key.startswith("i:") and old is not None and value is not None:
-            if old["push"] and value["push"] and old["step"] == value["step"]:
-                new[key] = {**value, "args": [*old["args"], *value["args"]]}
-    return merge_durable(kept, new)
+    old, change = dict(kept or {}), dict(new or {})
+    taken_over = change.pop(FORK, {})
+    if run_id_of(old) != run_id_of(change):
+        old = taken_over
+    for key, value in change.items():
+        before = old.get(key) if key.startswith("i:") and value is not None else None
+        if before and before["push"] and value["push"] and before["step"] == value["step"]:
+            change[key] = {**value, "args": [*before["args"], *value["args"]]}
+    return merge_durable(old, change)
+
+
+def run_id_of(kept: Mapping[str, Any]) -> str | None:
+    """The run that a channel's content belongs to."""
+    found: str | None = (kept.get("run") or {}).get("id")
+    return found
 
 
 class GraphRun:
@@ -30,74 +44,53 @@ class GraphRun:
 
     Attributes:
         run: The core's run.
-        modes: The stream modes that the caller consumes.
+        live: Whether the caller consumes what nodes stream while they work.
+        wants_outputs: Whether validators look at the outputs of other nodes.
         inputs: Per earlier target, the inputs it last ran on: {"step", "push", "args"}.
-        again: Earlier targets that run again on their stored input, with the superstep that said so.
+        again: Per earlier target, the superstep after which it runs again on its stored input.
         waiting: Candidates that wait for a person, per node.
-        interrupted: Whether a node interrupted.
     """
 
-    def __init__(self, run: Run, *, fresh: bool, live: bool, wants_outputs: bool) -> None:
+    def __init__(
+        self, run: Run, *, kept: Mapping[str, Any], resumable: bool, forked: bool, live: bool
+    ) -> None:
         self.run = run
-        self.fresh = fresh
         self.live = live
-        self.wants_outputs = wants_outputs
+        self.wants_outputs = run.policy.wants_outputs()
         self.inputs: dict[str, dict[str, Any]] = {}
         self.again: dict[str, int] = {}
         self.waiting: dict[str, Any] = {}
-        self.interrupted = False
-        self._bound = False
-        self._began = False
-        self._reset = False
-
-    def bind(self, config: Any) -> None:
-        """Before the first node: continue the run that the thread's checkpoint remembers.
-
-        New input begins a new run, and its first write forgets what an earlier one left behind.
-        """
-        if self._bound:
+        self._lock = threading.Lock()
+        if forked:  # another run, on the same state: it counts what it does itself
+            kept = {k: v for k, v in kept.items() if k != "run" and not k.startswith("t:")}
+        self._taken_over = {FORK: kept} if forked else {}
+        run.resumable = resumable
+        if not kept:
             return
-        self._bound = True
-        found = config["configurable"]
-        self.run.resumable = found.get(CHECKPOINTER) not in (None, False)
-        if not self.run.resumable:
-            return
-        if self.fresh:
-            self._reset = not self._began
-            return
-        kept = found[READ](CHANNEL, False) or {}
-        self.run.restore(kept)
+        run.restore(kept)
+        parts = {"i": self.inputs, "g": self.again, "h": self.waiting}
         for key, value in kept.items():
             kind, _, name = key.partition(":")
-            if kind == "i":
-                self.inputs[name] = value
-            elif kind == "g":
-                self.again[name] = value
-            elif kind == "h":
-                self.waiting[name] = value
+            if kind in parts:
+                parts[kind][name] = value  # type: ignore[index]  # three dicts of three kinds
 
     def keep(self, config: Any, change: Mapping[str, Any]) -> None:
         """Write a change into the hidden channel, together with the node's own writes."""
-        if not self.run.resumable:
-            return
-        identity = {"run": {**self.run.identity(), "elapsed": self.run.elapsed}}
-        if self._reset:
-            self._reset = False
-            identity["*"] = None  # type: ignore[assignment]  # the mark that forgets all
-        config["configurable"][SEND]([(CHANNEL, {**identity, **change})])
+        if self.run.resumable:
+            config["configurable"][SEND]([(CHANNEL, {**self.begin(), **change})])
 
-    def begin(self, value: Any) -> dict[str, Any]:
-        """What START writes: forget an earlier run of this thread, remember this one."""
-        self._began = True
-        change: dict[str, Any] = {"*": None, "run": self.run.identity()}
-        if "__start__" in self.inputs:
-            change["i:__start__"] = self.inputs["__start__"]
-        return change
+    def begin(self) -> dict[str, Any]:
+        """What says whose write it is; START writes it alone when a run begins."""
+        identity = {**self.run.identity(), "elapsed": self.run.elapsed}
+        return {"run": identity, **self._taken_over}
 
-    def remember(self, node: str, argument: Any, step: int, push: bool) -> None:
-        """Store the input of an earlier target."""
-        kept = self.inputs.get(node)
-        if kept is not None and push and kept["push"] and kept["step"] == step:
-            kept["args"].append(argument)
-        else:
-            self.inputs[node] = {"step": step, "push": push, "args": [argument]}
+    def remember(self, node: str, argument: Any, step: int, push: bool) -> dict[str, Any]:
+        """Store the input of an earlier target; returns the change to keep."""
+        entry = {"step": step, "push": push, "args": [argument]}
+        with self._lock:  # parallel `Send` tasks run in threads
+            kept = self.inputs.get(node)
+            if kept is not None and push and kept["push"] and kept["step"] == step:
+                kept["args"].append(argument)
+            else:
+                self.inputs[node] = {**entry, "args": [argument]}
+        return {f"i:{node}": entry}

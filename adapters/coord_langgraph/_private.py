@@ -13,7 +13,7 @@ Why each is needed, and no public way exists:
 - `PregelScratchpad`'s counters: a repeated node must find the answers to its interrupts again.
 - `StreamMessagesHandler`, `StreamProtocol`: what sends a node's tokens and chunks to a user.
 
-A name that is gone is found here at import and reported by `attach`, not by an `ImportError`.
+A name that is gone is noted at import and reported by `attach`, not by an `ImportError`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from typing import Any
 
 from coord_plugins import UnsupportedHostError
 
-LAST_GOOD = "1.2.22"
-"""The newest LangGraph version that the suite passed on."""
 TESTED = ("1.0.10", "1.1.10", "1.2.0", "1.2.17", "1.2.22")
+"""The LangGraph versions that the suite passes on."""
+LAST_GOOD = TESTED[-1]
 
 _gone: list[str] = []
 
@@ -76,10 +76,10 @@ _COUNTERS = {"step", "stop", "interrupt_counter", "subgraph_counter"}
 
 def is_stream_handler(handler: Any) -> bool:
     """Whether a callback handler sends tokens or tool calls to a user's stream."""
-    of_langgraph = type(handler).__module__.startswith("langgraph.pregel.")
-    return isinstance(handler, StreamMessagesHandler) or (
-        of_langgraph and callable(getattr(handler, "stream", None))
-    )
+    if isinstance(handler, StreamMessagesHandler):
+        return True
+    host_made = type(handler).__module__.startswith("langgraph.pregel.")
+    return host_made and callable(getattr(handler, "stream", None))
 
 
 def assert_shape(graph: Any) -> None:

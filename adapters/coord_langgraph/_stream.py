@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from langgraph._internal._config import patch_configurable
-from langgraph.pregel.protocol import StreamProtocol
-
 from ._callbacks import RunHandler
-from ._private import RESUMING, RUNTIME, SCRATCHPAD, STREAM, var_child_runnable_config
+from ._private import (
+    RESUMING,
+    RUNTIME,
+    SCRATCHPAD,
+    STREAM,
+    StreamProtocol,
+    is_stream_handler,
+    patch_configurable,
+    var_child_runnable_config,
+)
 
 JUDGE_TAG = "coord:validate"
 """On every event of a validator, so that a consumer of a trace can tell it from the answer."""
@@ -37,47 +43,32 @@ class Held:
 
         return keep
 
+    def handler(self, handler: Any) -> Any:
+        """A stream handler that keeps; what a rejected attempt has shown was never seen."""
+        held = copy.copy(handler)
+        held.stream = self.keeping(handler.stream)
+        seen = getattr(handler, "seen", None)
+        if isinstance(seen, set):
+            held.seen = set(seen)
+            self._kept.append(lambda: seen.update(held.seen))
+        return held
+
     def release(self) -> None:
         """The candidate was accepted: stream what it said."""
         kept, self._kept = self._kept, []
         for emit in kept:
             emit()
 
-    def drop(self) -> None:
-        """The candidate was rejected: nobody hears it."""
-        self._kept = []
-
-
-def streams(handlers: list[Any]) -> bool:
-    """Whether one of the handlers sends tokens or tool calls to a user's stream."""
-    return any(_is_stream(h) for h in handlers)
-
-
-def _is_stream(handler: Any) -> bool:
-    return type(handler).__module__.startswith("langgraph.pregel._") and hasattr(handler, "stream")
-
 
 def watched(config: Any) -> bool:
-    """Whether anybody but the run's own handler listens to this node's callbacks."""
-    return any(type(h) is not RunHandler for h in handlers_of(config))
-
-
-def handlers_of(config: Any) -> list[Any]:
-    """The callback handlers of a node's config."""
-    return list(getattr(config.get("callbacks"), "handlers", ()))
+    """Whether anybody but the run's own handler listens to this node."""
+    handlers = getattr(config.get("callbacks"), "handlers", ())
+    return STREAM in config["configurable"] or any(type(h) is not RunHandler for h in handlers)
 
 
 def held_config(config: Any, held: Held) -> Any:
     """The config with every way to a user's stream leading into `held`."""
-
-    def keep(handler: Any) -> Any:
-        if not _is_stream(handler):
-            return handler
-        kept = copy.copy(handler)  # it shares what it has seen with the original
-        kept.stream = held.keeping(handler.stream)
-        return kept
-
-    config = _with_handlers(config, keep)
+    config = _with_handlers(config, lambda h: held.handler(h) if is_stream_handler(h) else h)
     found = config["configurable"]
     changes: dict[str, Any] = {}
     runtime = found.get(RUNTIME)
@@ -92,12 +83,19 @@ def held_config(config: Any, held: Held) -> Any:
 
 def judge_config(config: Any) -> Any:
     """The config in which validators run: no way to a user's stream, and a tag of their own."""
-    config = _with_handlers(config, lambda h: None if _is_stream(h) else h)
-    runtime = config["configurable"].get(RUNTIME)
+    config = _with_handlers(config, lambda h: None if is_stream_handler(h) else h)
+    found = config["configurable"]
+    changes: dict[str, Any] = {}
+    runtime = found.get(RUNTIME)
     if runtime is not None:
-        silent = dataclasses.replace(runtime, stream_writer=lambda chunk: None)
-        config = patch_configurable(config, {RUNTIME: silent})
-    return tagged(config, JUDGE_TAG, NO_STREAM)
+        changes[RUNTIME] = dataclasses.replace(runtime, stream_writer=_nobody)
+    if STREAM in found:
+        changes[STREAM] = StreamProtocol(_nobody, set())
+    return tagged(patch_configurable(config, changes), JUDGE_TAG, NO_STREAM)
+
+
+def _nobody(chunk: Any) -> None:
+    """Where a validator's chunks go."""
 
 
 def tagged(config: Any, *tags: str) -> Any:
@@ -106,40 +104,51 @@ def tagged(config: Any, *tags: str) -> Any:
 
 
 def _with_handlers(config: Any, turn: Callable[[Any], Any]) -> Any:
-    """A copy of the config whose callback manager has other handlers."""
+    """A copy of the config whose callback manager has other handlers; each is turned once."""
     manager = config.get("callbacks")
     if manager is None or not hasattr(manager, "handlers"):
         return config
     manager = manager.copy()
-    manager.handlers = [x for h in manager.handlers if (x := turn(h)) is not None]
-    manager.inheritable_handlers = [
-        x for h in manager.inheritable_handlers if (x := turn(h)) is not None
-    ]
+    turned: dict[int, Any] = {}
+    for name in ("handlers", "inheritable_handlers"):
+        for handler in getattr(manager, name):
+            if id(handler) not in turned:
+                turned[id(handler)] = turn(handler)
+        kept = [turned[id(h)] for h in getattr(manager, name)]
+        setattr(manager, name, [h for h in kept if h is not None])
     return {**config, "callbacks": manager}
 
 
-def again_config(config: Any, *, resume_subgraph: bool) -> Any:
+def again_config(config: Any, *, resume_subgraph: bool, runs_before: int) -> Any:
     """The config of a repeated attempt in the same task.
 
     Interrupts are counted from the first again, so that they find the answers that the task
     already has. After an error a subgraph resumes at its failing inner node; after a rejection
     it starts afresh.
+
+    Args:
+        config: The node's own config.
+        resume_subgraph: Whether the last attempt's subgraph goes on.
+        runs_before: Subgraph runs in this task before the one that goes on.
     """
     scratchpad = config["configurable"].get(SCRATCHPAD)
     if scratchpad is None:
         return config
-    changes: dict[str, Any] = {"interrupt_counter": _counter(scratchpad.interrupt_counter)}
+    changes: dict[str, Any] = {"interrupt_counter": type(scratchpad.interrupt_counter)()}
     patch: dict[str, Any] = {}
     if resume_subgraph:
-        changes["subgraph_counter"] = _counter(scratchpad.subgraph_counter)
+        counter = changes["subgraph_counter"] = type(scratchpad.subgraph_counter)()
+        for _ in range(runs_before):
+            counter()
         patch[RESUMING] = True
     patch[SCRATCHPAD] = dataclasses.replace(scratchpad, **changes)
     return patch_configurable(config, patch)
 
 
-def _counter(used: Any) -> Any:
-    """A fresh counter of the kind that LangGraph uses."""
-    return type(used)()
+def count_subgraph_runs(config: Any) -> int:
+    """How many subgraph runs this task has numbered; the next one gets a higher number."""
+    scratchpad = config["configurable"].get(SCRATCHPAD)
+    return 0 if scratchpad is None else scratchpad.subgraph_counter() + 1
 
 
 @contextmanager

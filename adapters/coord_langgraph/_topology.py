@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from coord_plugins import END, START, ValidationEdge
@@ -104,6 +104,3 @@ def edge_targets(edge: ValidationEdge, topology: Topology) -> list[tuple[str, st
     if edge.otherwise is not None and not edge.otherwise.startswith("__"):
         found.append((edge.otherwise, "exhausted"))
     return found
-
-
-Targets = Mapping[str, list[tuple[str, str]]]

@@ -17,8 +17,12 @@ FEEDBACK_ID = "coord-feedback-"
 def neutral(raw: Any) -> Any:
     """A node's output as validators see it: its state update; of a `Command`, its `update`."""
     if isinstance(raw, Command):
-        return _of_command(raw)
-    if isinstance(raw, (list, tuple)) and any(isinstance(x, Command) for x in raw):
+        update = raw.update
+        pairs = isinstance(update, (list, tuple)) and all(
+            isinstance(t, tuple) and len(t) == 2 for t in update
+        )
+        return dict(update) if pairs else update  # type: ignore[arg-type]  # checked above
+    if _has_commands(raw):
         merged: dict[str, Any] = {}
         for part in raw:
             update = neutral(part)
@@ -28,18 +32,18 @@ def neutral(raw: Any) -> Any:
     return raw
 
 
-def _of_command(command: Command) -> Any:  # type: ignore[type-arg]  # LangGraph's type parameter names nodes
-    update = command.update
-    if isinstance(update, (list, tuple)) and all(
-        isinstance(t, tuple) and len(t) == 2 for t in update
-    ):
-        return dict(update)
+def with_update(raw: Any, update: Any) -> Any:
+    """The node's output with another state update in it; where it goes stays."""
+    if isinstance(raw, Command):
+        return dataclasses.replace(raw, update=update)
+    if _has_commands(raw):
+        commands = [dataclasses.replace(c, update=None) for c in raw if isinstance(c, Command)]
+        return [dataclasses.replace(commands[0], update=update), *commands[1:]]
     return update
 
 
-def with_update(raw: Any, update: Any) -> Any:
-    """The node's output with another state update in it."""
-    return dataclasses.replace(raw, update=update) if isinstance(raw, Command) else update
+def _has_commands(raw: Any) -> bool:
+    return isinstance(raw, (list, tuple)) and any(isinstance(x, Command) for x in raw)
 
 
 def feedback_message(text: str) -> HumanMessage:

@@ -51,7 +51,7 @@ def _guard_entry(entry: Any) -> Any:
     return ChannelWriteEntry(entry.channel, PASSTHROUGH, entry.skip_none, unless_diverted)
 
 
-def declare(first: ChannelWrite, targets: Iterable[tuple[str, str]]) -> ChannelWrite:
+def declare(first: Any, targets: Iterable[tuple[str, str]]) -> Any:
     """The node's first writer, with its loop-backs declared for `get_graph()`.
 
     Args:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -60,6 +61,22 @@ def filters(
         "where": wanted,
         "settle": settle,
     }
+
+
+DEMO_STORE = Path(".coord") / "demo.db"
+"""Where the demo records: a file of its own, so that simulated runs never mix with real ones."""
+
+
+def place_to_read(store: str | None) -> str | None:
+    """The store to read from; where nothing but the demo has recorded here, the demo's."""
+    from .._config import configured
+    from .._store import DEFAULT_PATH
+
+    if store is None and configured("store") is None:
+        if not DEFAULT_PATH.exists() and DEMO_STORE.exists():
+            typer.echo(f"coord: no runs of your own yet; this is {DEMO_STORE}", err=True)
+            return str(DEMO_STORE)
+    return store
 
 
 def print_json(data: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from ._common import (
     WhereOption,
     counting,
     filters,
+    place_to_read,
     print_json,
     print_rich,
 )
@@ -45,7 +46,7 @@ def report_command(  # noqa: PLR0917  # typer reads options from parameters
     chosen: Any = unit
     with counting("reading") as progress:
         found = report(
-            store,
+            place_to_read(store),
             **filters(pipeline, since, until, where, settle),
             by=by,
             unit=chosen,

@@ -10,10 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ._common import JsonOption, print_json, print_rich
-
-DEMO_STORE = Path(".coord") / "demo.db"
-"""Where the demo records: a file of its own, so that simulated runs never mix with real ones."""
+from ._common import DEMO_STORE, JsonOption, print_json, print_rich
 
 
 def register(app: typer.Typer) -> None:

@@ -71,31 +71,42 @@ class Script:
 
     def __call__(self, input: Any = None, *, feedback: str | None = None) -> Any:
         """Play the next entry."""
-        act = self._next(input, feedback)
-        if act.seconds:
-            current_clock().sleep(act.seconds)
-        return _play(act)
+        return self.play(input, _heard(feedback))
 
     def asynchronous(self) -> Callable[..., Any]:
         """The same script as an async function."""
 
         async def scripted(input: Any = None, *, feedback: str | None = None) -> Any:
-            act = self._next(input, feedback)
-            if act.seconds:
-                await current_clock().asleep(act.seconds)
-            return _play(act)
+            return await self.aplay(input, _heard(feedback))
 
         scripted.__name__ = self.__name__
         return scripted
 
+    def play(self, input: Any, feedback: str | None) -> Any:
+        """Play the next entry, with exactly this feedback."""
+        act = self._next(input, feedback)
+        if act.seconds:
+            current_clock().sleep(act.seconds)
+        return _play(act)
+
+    async def aplay(self, input: Any, feedback: str | None) -> Any:
+        """The async form of `play`."""
+        act = self._next(input, feedback)
+        if act.seconds:
+            await current_clock().asleep(act.seconds)
+        return _play(act)
+
     def _next(self, input: Any, feedback: str | None) -> Act:
         step = current.get()
-        said = feedback if feedback is not None else current_feedback()
         key = step.idempotency_key if step is not None else None
         with self._lock:
-            self.calls.append(Call(input, said, key))
+            self.calls.append(Call(input, feedback, key))
             entry = self.entries[min(len(self.calls), len(self.entries)) - 1]
         return entry if isinstance(entry, Act) else Act(then=entry)
+
+
+def _heard(feedback: str | None) -> str | None:
+    return feedback if feedback is not None else current_feedback()
 
 
 def _play(act: Act) -> Any:

@@ -1,5 +1,6 @@
 """Reports: every number is a fold over runs, and the numbers add up whatever happened."""
 
+import io
 import json
 from dataclasses import replace
 
@@ -277,3 +278,41 @@ def test_paths_urls_and_filters(tmp_path):
     assert report(path, where={"tenant": "acme"}).only.started == 1
     assert [r.run_id for r in iter_runs(path, where={"tenant": "acme"})] == ["b"]
     assert report(path, pipeline="other").groups == ()
+
+
+def printed(renderable, width=80):
+    rich_console = pytest.importorskip("rich.console", reason="rich is not installed")
+    console = rich_console.Console(width=width, record=True, file=io.StringIO())
+    console.print(renderable)
+    return " ".join(console.export_text().split())
+
+
+def test_the_text_shows_a_silent_failure_and_a_comparison_side_by_side():
+    text = pytest.importorskip("coord_plugins._report_text", reason="rich is not installed")
+    from coord_plugins._report_compare import render_comparison
+
+    steps = {"draft": StepTally(executions=2, calls=2, passes=1, rejects=1, loops=1, first_ok=True)}
+    steps["draft"].validators["cites_line"] = [2, 1, 1, 0, 1, 0, 0, 1]
+    bare = report([run("a"), run("b", passed=False, lost_at="draft")])
+    attached = report([run("a", steps=steps), run("b", detail="rescued", steps=steps)])
+    said = printed(text.render(attached))
+    assert "2 of 2 runs did their job: 100 % [34.2, 100]; the step product says 100.0 %." in said
+    assert "draft: cites_line" in said
+    comparison = {"difference": 0.5, "interval": (-0.1, 0.9), "p_value": 0.5, "pairs": 2}
+    predicted = {"bare": 0.83, "attached": {"success": 0.99}}
+    said = printed(
+        render_comparison(
+            bare, attached, comparison=comparison, predicted=predicted, simulated=True
+        )
+    )
+    assert "SIMULATED" in said
+    assert "+50.0 points [-10.0, +90.0]" in said
+    assert "99.0 %" in said
+
+
+def test_no_runs_are_no_error():
+    text = pytest.importorskip("coord_plugins._report_text", reason="rich is not installed")
+    assert "No runs match" in printed(text.render(report([])))
+    assert "No run has finished" in printed(
+        text.render(report([RunRecord(run_id="r", pipeline="p")]))
+    )

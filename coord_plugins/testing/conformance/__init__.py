@@ -30,7 +30,8 @@ What a host cannot do is excused test by test, by name and with a reason.
 import sys
 
 if "pytest" in sys.modules:  # so that a failing assertion shows its values
-    sys.modules["pytest"].register_assert_rewrite(__name__)
+    _parts = ("_validation", "_validation_flow", "_validation_host", "_retrying", "_outcomes", "_recording")
+    sys.modules["pytest"].register_assert_rewrite(*(f"{__name__}.{p}" for p in _parts))
 
 from ._case import Cancelled, Case, Execution, Killed, Observed, Ran
 from ._driver import PlainDriver

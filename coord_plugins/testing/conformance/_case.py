@@ -92,9 +92,14 @@ class Case:
 
     def place(self, step: str) -> str:
         """The step whose output a step makes: its own, or that of the step it stands in for."""
-        for edge in self.edges:
-            if edge.otherwise == step and step in self.spare:
-                return edge.step
+        if step in self.spare:
+            for edge in self.edges:
+                if edge.otherwise == step:
+                    return edge.step
+            retries = self.retry if isinstance(self.retry, Mapping) else {}
+            for name, retry in retries.items():
+                if retry is not None and step in retry.fallbacks:
+                    return str(name)
         return step
 
     def before(self, step: str) -> str | None:
@@ -120,7 +125,7 @@ class Case:
         script, act = self._begin(step, received, feedback)
         if isinstance(act.then, Cancelled):
             raise KeyboardInterrupt
-        return script(received, feedback=feedback)
+        return script.play(received, feedback)
 
     async def acall(self, step: str | Script, received: Any, feedback: str | None = None) -> Any:
         """Do a step's work on the event loop."""
@@ -129,7 +134,7 @@ class Case:
             assert self.task is not None, "the driver must set case.task"
             self.task.cancel()
             await asyncio.Event().wait()
-        return await script.asynchronous()(received, feedback=feedback)
+        return await script.aplay(received, feedback)
 
     def _begin(
         self, step: str | Script, received: Any, feedback: str | None
