@@ -1,6 +1,7 @@
 """Validation edges, retries and end-to-end outcomes for agent pipelines that already exist."""
 
 import logging
+from typing import TYPE_CHECKING, Any
 
 from ._budget import Budget, Usage
 from ._bus import flush
@@ -14,7 +15,6 @@ from ._events import Event, Listener, OutcomeRecorded, RunFinished, RunPaused, R
 from ._outcome import OUTCOMES
 from ._policy import LATER
 from ._record import Note, RunRecord
-from ._report import Report, iter_runs, report
 from ._retry import Breaker, Retry, Throttle
 from ._run import Run, collect_runs, current_run, run_context
 from ._schema import schema
@@ -43,6 +43,11 @@ from .errors import (
     ValidatorError,
 )
 
+if TYPE_CHECKING:
+    from ._report import iter_runs, report
+    from ._report_types import Group, Rate, Report
+    from ._store import Store
+
 __version__ = "0.1.0"
 
 # A library is silent until its user configures logging.
@@ -68,6 +73,7 @@ __all__ = [
     "CoordError",
     "CoordWarning",
     "Event",
+    "Group",
     "Handover",
     "InvalidOutputError",
     "Judgement",
@@ -75,6 +81,7 @@ __all__ = [
     "Note",
     "OutcomeRecorded",
     "PolicyError",
+    "Rate",
     "Report",
     "Retry",
     "Run",
@@ -86,6 +93,7 @@ __all__ = [
     "StepSettled",
     "StepTally",
     "StopRun",
+    "Store",
     "StoreError",
     "Throttle",
     "UnknownStepError",
@@ -121,3 +129,25 @@ __all__ = [
     "validated",
     "wilson",
 ]
+
+_LATER = {
+    "Group": "._report_types",
+    "Rate": "._report_types",
+    "Report": "._report_types",
+    "Store": "._store",
+    "iter_runs": "._report",
+    "report": "._report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Reports are read after the work: their modules load when they are asked for."""
+    if name in _LATER:
+        from importlib import import_module
+
+        return getattr(import_module(_LATER[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

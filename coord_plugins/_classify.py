@@ -12,7 +12,6 @@ by the names in their class hierarchy.
 
 from __future__ import annotations
 
-import email.utils
 import json
 import time
 from collections.abc import Mapping
@@ -151,7 +150,9 @@ def _seconds(said: str, now: float) -> float:
     try:
         return max(0.0, float(said))
     except ValueError:
-        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - now)
+        from email.utils import parsedate_to_datetime  # a tenth of the package's import time
+
+        return max(0.0, parsedate_to_datetime(said).timestamp() - now)
 
 
 def _is_invalid_output(error: BaseException) -> bool:

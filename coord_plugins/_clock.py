@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import random
 import time
@@ -27,6 +26,8 @@ class Clock:
 
     async def asleep(self, seconds: float) -> None:
         """Wait without blocking the event loop."""
+        import asyncio  # a sixth of the package's import time, and only async callers need it
+
         await asyncio.sleep(seconds)
 
     def random(self) -> float:

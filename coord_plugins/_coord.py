@@ -296,8 +296,17 @@ def _explained(policy: Policy, host: Host, findings: Iterable[str]) -> Iterable[
     for step, retry in policy.retry.items():
         said = "never repeated" if retry is None else f"up to {retry.max_attempts} tries"
         yield f"  retry {step}: {said}"
-    if policy.goal is None and not policy.goal_later:
+    if policy.budget is not None:
+        yield f"  {policy.budget}"
+    if policy.goal is not None:
+        yield f"  goal: {policy.goal.name} ({policy.goal.kind})"
+    elif policy.goal_later:
+        yield "  goal: labels come later, by record_outcome"
+    else:
         yield "  no goal: runs stay unlabelled"
+    mode = current_mode(policy.mode)
+    if mode != "enforce":
+        yield f"  mode now: {mode}"
     for finding in findings:
         yield f"  note: {finding}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextvars
 import inspect
@@ -143,15 +142,19 @@ def _timed(call: Callable[[], Any], timeout: float) -> Any:
 
 async def _acall(op: Judge) -> Any:
     validator = op.validator
+    inline = validator.kind == "code" and validator.timeout is None
+    if inline and not validator.binding.is_async:
+        found = validator.call(op.output, op.ctx)
+        plain = type(found) in _ANSWERS or not inspect.isawaitable(found)
+        return found if plain else await found
+    import asyncio  # see Clock.asleep
+
     if validator.binding.is_async:
         said: Awaitable[Any] = validator.call(op.output, op.ctx)
     elif validator.timeout is not None:
         said = asyncio.wrap_future(_spawned(lambda: validator.call(op.output, op.ctx)))
-    elif validator.kind != "code":
-        said = asyncio.to_thread(validator.call, op.output, op.ctx)
     else:
-        found = validator.call(op.output, op.ctx)
-        return await found if inspect.isawaitable(found) else found
+        said = asyncio.to_thread(validator.call, op.output, op.ctx)
     if validator.timeout is None:
         return await said
     try:

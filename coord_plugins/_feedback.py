@@ -19,8 +19,8 @@ def user_message(text: str) -> dict[str, str]:
 def route_feedback(step: Step, input: Any, message: Message = user_message) -> Any:
     """Put the waiting feedback into a copy of the step's input, where a route exists.
 
-    The edge's `feedback_to` comes first; else, where the input has `messages`, one user message
-    is appended. The input itself is never changed.
+    `feedback_to` of the edge that waits comes first, also for its earlier target; else, where the
+    input has `messages`, one user message is appended. The input itself is never changed.
 
     Args:
         step: The step that is about to execute.
@@ -32,7 +32,7 @@ def route_feedback(step: Step, input: Any, message: Message = user_message) -> A
     """
     if step.feedback is None:
         return input
-    route = step.edge.feedback_to if step.edge is not None else None
+    route = _route(step)
     if route is not None:
         text = step.deliver() or ""
         return route(input, text) if callable(route) else with_field(input, route, text)
@@ -40,6 +40,16 @@ def route_feedback(step: Step, input: Any, message: Message = user_message) -> A
     if isinstance(messages, list):
         return with_field(input, "messages", [*messages, message(step.deliver() or "")])
     return input
+
+
+def _route(step: Step) -> Any:
+    """`feedback_to` of the step's own edge, else of one whose rejection came back to this step."""
+    if step.edge is not None and step.edge.feedback_to is not None:
+        return step.edge.feedback_to
+    edges = step.run.policy.edges
+    waiting = (n for n, state in step.run.edges.items() if step.name in state.targets)
+    routes = (edges[n].feedback_to for n in waiting if n in edges)
+    return next((route for route in routes if route is not None), None)
 
 
 def get_field(value: Any, name: str) -> Any:

@@ -65,7 +65,12 @@ def admit(step: Step) -> Decision | None:
     if step.run.policy.budget is None:
         return None
     error = step.run.check_budget()
-    return None if error is None else _over_budget(step, error)
+    if error is None:
+        return None
+    decision = _over_budget(step, error)
+    if type(decision) is Escalate:
+        step.run.diverted_by_budget(step.name, error)
+    return decision
 
 
 def _over_budget(step: Step, error: BudgetError) -> Decision:
@@ -80,6 +85,7 @@ def _over_budget(step: Step, error: BudgetError) -> Decision:
 def settling(step: Step, *, value: Any = None, error: Exception | None = None) -> Loop:
     """Judge one execution, decide what follows, and note it down."""
     run, edge = step.run, step.edge
+    served_by = step.served_by  # deciding may already choose the next fallback
     duration = run.clock.monotonic() - step.began
     enforced = run.mode == "enforce"
     edge_mode = run.mode if edge is None or edge.mode is None else weakest(run.mode, edge.mode)
@@ -101,7 +107,7 @@ def settling(step: Step, *, value: Any = None, error: Exception | None = None) -
         decision = Accept(chain.value if replaced and chain is not None else value, replaced)
     elif type(decision) is Escalate and error is None:
         decision = Escalate(decision.otherwise, decision.error, value)
-    _note_down(step, decision, chain, value, error, duration, edge_mode)
+    _note_down(step, decision, chain, value, error, duration, edge_mode, served_by)
     return decision
 
 
@@ -153,6 +159,7 @@ def _note_down(
     error: Exception | None,
     duration: float,
     edge_mode: Mode,
+    served_by: str | None,
 ) -> None:
     """Put the execution on the step's list and move the edge's state on."""
     run, edge = step.run, step.edge
@@ -187,8 +194,8 @@ def _note_down(
             step.delivered,
             label,
             run.policy.label is None or run.given_right(step.name),
-            _bucket(step, error),
-            step.served_by,
+            _bucket(step, error, served_by),
+            served_by,
             step.usage,
             step.validation,
         )
@@ -248,9 +255,9 @@ def _kind(
     return "fail", None
 
 
-def _bucket(step: Step, error: Exception | None) -> Any:
+def _bucket(step: Step, error: Exception | None, served_by: str | None) -> Any:
     """Where the execution's cost belongs: "first" is the step's first completed one."""
-    if step.served_by is not None:
+    if served_by is not None:
         return "fallback"
     if error is not None:
         return "retry"

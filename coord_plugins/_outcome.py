@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -93,12 +92,13 @@ def error_class(error: BaseException) -> ErrorClass:
     names = {c.__name__ for c in type(error).__mro__}
     if isinstance(error, BudgetError):
         return "budget"
-    if isinstance(error, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)):
+    stopped = isinstance(error, (GeneratorExit, KeyboardInterrupt, SystemExit))
+    if stopped or "CancelledError" in names:
         return "cancelled"
     if "GraphRecursionError" in names or isinstance(error, RecursionError):
         return "recursion_limit"
     timed_out = any("Timeout" in name or name == "DeadlineExceeded" for name in names)
-    if timed_out or isinstance(error, asyncio.TimeoutError) or http_status(error) in (408, 504):
+    if timed_out or http_status(error) in (408, 504):
         return "timeout" if classify(error) == "transient" else "crash"
     return "crash"
 

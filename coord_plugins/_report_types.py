@@ -212,10 +212,22 @@ class Report:
             raise CoordError(f"the report has {len(self.groups)} pipelines ({names}); name one")
         return self.groups[0]
 
+    def __str__(self) -> str:
+        """One line per pipeline and its outcomes; `coord report` shows more."""
+        return "\n".join(_told(group) for group in self.groups) or "no runs"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the command line's `--json`."""
         plain = _plain(asdict(self))
         return {"schema_version": plain.pop("schema_version"), **plain}
+
+
+def _told(group: Group) -> str:
+    rate = group.success_rate
+    low, high = (f"{100 * end:.1f}" for end in rate.interval)
+    share = "" if rate.value is None else f", {100 * rate.value:.1f} % [{low}, {high}]"
+    outcomes = ", ".join(f"{name} {count}" for name, count in group.outcomes.items() if count)
+    return f"{group.pipeline}: {group.success} of {rate.n} runs succeeded{share} ({outcomes})"
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -100,6 +99,7 @@ class Run:
         self.would_stop: str | None = None
         self.resumable = False
         self.done = False
+        self.token: contextvars.Token[Run | None] | None = None
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
         self._collectors = _collectors.get()
@@ -186,6 +186,15 @@ class Run:
             self.edges.pop(step.name, None)
         return [step.entry.rejects if step.entry is not None else 0]
 
+    def diverted_by_budget(self, step: str, error: BudgetExceededError) -> None:
+        """Note that the budget's `otherwise` takes over instead of this step."""
+        with self._lock:
+            tally = self.tallies.setdefault(step, StepTally())
+            tally.fallbacks += 1
+            self.notes.append(
+                Note(step=step, execution=tally.executions, kind="budget", text=str(error))
+            )
+
     def judged_by_human(self, step: str, *, approved: bool, words: str | None = None) -> None:
         """Note a person's word on an exhausted candidate (`otherwise=HUMAN`)."""
         tally = self.tallies.setdefault(step, StepTally())
@@ -264,9 +273,12 @@ class Run:
             step.spend(usage)
         else:
             self.spend_on(OUTSIDE, "cost_first", usage)
-        if self.parent is not None:
-            self.parent.spent.add(usage)
-            self.parent.spend_on(CHILD, "cost_first", usage)
+        outer = self.parent
+        while outer is not None:  # every run around this one pays, not only the next
+            with outer._lock:
+                outer.spent.add(usage)
+            outer.spend_on(CHILD, "cost_first", usage)
+            outer = outer.parent
 
     def spend_on(self, name: str, bucket: str, usage: Usage) -> None:
         """Count money directly in a tally."""
@@ -334,8 +346,10 @@ class Run:
             elif kind == "o":
                 self.outputs.setdefault(name, value)
         self._counters.clear()
-        for tally in self.tallies.values():  # a budget is the whole run's, resumes included
+        for name, tally in self.tallies.items():  # a budget is the whole run's, resumes included
             self.started += tally.executions
+            if tally.escalations:
+                self.blamed = name
             self.spent.add(
                 Usage(
                     input_tokens=tally.input_tokens,
@@ -351,7 +365,7 @@ class Run:
     def pause(self) -> None:
         """The run waits; its resume continues it."""
         self.done = True
-        self.coord.publish(RunPaused, lambda: replace(self.record(), status="paused"))
+        self.coord.publish(RunPaused, lambda: self.record(status="paused"))
 
     def close(
         self,
@@ -368,8 +382,7 @@ class Run:
         blamed = None
         if not outcome.startswith(("success", "unlabelled")):
             blamed = lost_at(self.tallies, self.blamed, passed)
-        record = replace(
-            self.record(),
+        record = self.record(
             status="finished",
             finished_at=self.clock.time(),
             end=end,
@@ -387,8 +400,12 @@ class Run:
         self.coord.publish(RunFinished, lambda: record)
         return record
 
-    def record(self) -> RunRecord:
-        """The run as it stands."""
+    def record(self, **ended: Any) -> RunRecord:
+        """The run as it stands.
+
+        Args:
+            **ended: The fields of `RunRecord` that only its end or pause knows.
+        """
         payload = None
         if configured("capture") == "payloads":
             payload = {"input": clean(repr(self.inputs)), "output": clean(repr(self.output))}
@@ -410,6 +427,7 @@ class Run:
             steps=dict(self.tallies),
             notes=tuple(self.notes),
             payload=payload,
+            **ended,
         )
 
 
@@ -470,11 +488,22 @@ def run_context(
         _labels.reset(token)
 
 
-@contextmanager
-def activate(run: Run) -> Iterator[Run]:
+class activate:  # noqa: N801 - used like a function, as contextlib's own classes are
     """Make `run` the current run inside; an adapter does this around the host's own work."""
-    token = current.set(run)
-    try:
-        yield run
-    finally:
-        current.reset(token)
+
+    __slots__ = ("_run", "_token")
+
+    def __init__(self, run: Run) -> None:
+        """Prepare it; it may be entered again after it was left.
+
+        Args:
+            run: The run.
+        """
+        self._run = run
+
+    def __enter__(self) -> Run:
+        self._token = current.set(self._run)
+        return self._run
+
+    def __exit__(self, *error: object) -> None:
+        current.reset(self._token)

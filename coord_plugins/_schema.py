@@ -86,7 +86,8 @@ def repaired(text: str) -> str | None:
     """Valid JSON for almost valid JSON text, or None where no safe repair is known.
 
     Safe means: the text outside a code fence or around the outermost brackets aside, the repair
-    keeps every letter and digit in its order and closes nothing that was left open.
+    keeps every letter, digit, sign and unit in its order, closes nothing that was left open, and
+    fills no gap where a value is missing.
     """
     body = _json_body(text)
     if body is None:
@@ -100,10 +101,12 @@ def repaired(text: str) -> str | None:
         from json_repair import repair_json
     except ImportError:
         return None
+    if _GAP.search(_STRING.sub('""', body)):
+        return None
     mended = repair_json(body, ensure_ascii=False)
     if not isinstance(mended, str) or not mended or _substance(mended) != _substance(body):
         return None
-    return mended
+    return None if _SWALLOWED.search(mended) else mended
 
 
 def _json_body(text: str) -> str | None:
@@ -131,13 +134,19 @@ def _closes(body: str) -> bool:
     return depth == 0 and not quoted
 
 
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|(?<=[{\[,:\s])\'(?:[^\'\\]|\\.)*\'(?=[}\],:\s])')
+_GAP = re.compile(r"[,:\[{]\s*,|:\s*[}\]]|\.\.\.|…")
+"""Outside strings: a place where a value is missing or was left out."""
+_SWALLOWED = re.compile(r'\\"\s*[,:+]\s*\\"')
+"""A string of the repair that took structure for text."""
 _WORDS = {"none": "null"}
+_PART = re.compile(r"""[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\w+|[^\s{}\[\]:,;='"`\\]""")
 
 
 def _substance(text: str) -> list[str]:
-    """The words and numbers of a text, its comments included: what a repair must keep."""
+    """The words, numbers, signs and units of a text, its comments included: what must stay."""
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), text)
-    words = re.findall(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\w+", text.replace("\\n", " "))
+    words = _PART.findall(re.sub(r"\\[nrt]", " ", text))
     return [_WORDS.get(w.lower(), w.lower() if w in ("True", "False") else w) for w in words]
 
 

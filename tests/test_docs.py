@@ -1,6 +1,6 @@
 """The documentation is code: its blocks run, its links lead somewhere, no public name is missing.
 
-In README.md and docs/*.md, a ```python block is executed; the blocks of one page share their
+In these pages a ```python block is executed; the blocks of one page share their
 names. A ```text block right after it is what it prints. In a ```console block every line
 `$ coord ...` is a command that exists, with options that exist.
 """
@@ -8,6 +8,7 @@ names. A ```text block right after it is what it prints. In a ```console block e
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import io
 import re
@@ -20,8 +21,11 @@ from sybil import Document, Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser
 
+from coord_plugins import OUTCOMES, Budget, Retry, ValidationEdge, Validator, _config, host
+
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")]
+PAGES = [*TOP, *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 PACKAGES = (
     "coord_plugins",
@@ -45,9 +49,9 @@ def text(example: Example) -> str | None:
     """Compare a text block that follows a python block with what that one printed."""
     end, printed = example.namespace.get("_printed", (None, ""))
     if end is None or example.document.text[end : example.region.start].strip("`\n "):
-        return None  # it stands by itself: a drawing or a format
+        return "no python block stands right before this; a drawing takes a plain fence"
     expected = textwrap.dedent(str(example.parsed)).strip()
-    if printed.strip() == expected:
+    if textwrap.dedent(printed).strip() == expected:
         return None
     return f"the block before prints:\n{printed}\nbut the page shows:\n{expected}"
 
@@ -137,3 +141,35 @@ def test_every_page_has_the_skeleton(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert headings == ["About", "Usage", "Details", "Limits"]
+
+
+@pytest.mark.parametrize(
+    ("page", "policy"),
+    [
+        ("retry.md", Retry),
+        ("costs.md", Budget),
+        ("edges-and-ladders.md", ValidationEdge),
+        ("validators.md", Validator),
+        ("writing-an-adapter.md", host.Host),
+    ],
+)
+def test_every_setting_is_in_its_table(page: str, policy: type) -> None:
+    """A field that is added to a policy object needs its line."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    given = {"step", "validators", "fn"}  # positional: the usage shows them
+    names = {f.name for f in dataclasses.fields(policy) if f.init}
+    assert [n for n in sorted(names - given) if f"| `{n}` |" not in text] == []
+
+
+def test_every_configuration_is_in_its_table() -> None:
+    """Each setting of `configure` has a row."""
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| (\w+) \|", text, re.MULTILINE))
+    assert set(_config._Configured.__dataclass_fields__) <= rows
+
+
+def test_every_outcome_is_in_its_table() -> None:
+    """Each class and sub-class of outcomes is explained."""
+    text = (ROOT / "docs" / "outcomes.md").read_text(encoding="utf-8")
+    names = {part for outcome in OUTCOMES for part in outcome.split(".")}
+    assert [n for n in sorted(names) if f"`{n}`" not in text] == []

@@ -87,7 +87,7 @@ def decided_by_human(visit: Visit) -> Any:
         found.waiting.pop(name, None)
         visit.change[f"h:{name}"] = None
     visit.change[f"t:{name}"] = StepTally(human=1).to_dict()
-    found.keep(visit.config, visit.change)
+    visit.keep()
     goto = visit.waiting["goto"]
     return Command(update=output, goto=goto) if goto else output
 

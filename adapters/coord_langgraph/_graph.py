@@ -10,8 +10,8 @@ from coord_plugins.host import Coord
 
 from ._session import Session
 
-_OURS = {"nodes", "channels", "_coord"}
-"""The attributes in which an attached graph differs from the bare one."""
+_OURS = {"nodes", "_coord"}
+"""The attributes in which an attached graph differs from the bare one that runs in its place."""
 
 
 class Attached:
@@ -35,7 +35,11 @@ class Attached:
         return new
 
     def bare(self) -> Any:
-        """The graph as it was before `attach`, with this copy's settings."""
+        """The graph as it was before `attach`, with this copy's settings.
+
+        The hidden channel stays declared: LangGraph takes a channel that it does not know for a
+        change since the last static breakpoint, and would stop there for ever.
+        """
         new = copy.copy(self.coord.detach())
         new.__dict__.update({k: v for k, v in self.__dict__.items() if k not in _OURS})
         return new
@@ -49,7 +53,7 @@ class Attached:
         chunks = super().stream(input, config, **kwargs)  # type: ignore[misc]  # the mixin's other base
         try:
             while True:
-                with session.active():
+                with session:
                     try:
                         chunk = next(chunks)
                     except StopIteration:
@@ -57,9 +61,9 @@ class Attached:
                 yield chunk
             session.ended(None)
             if session.may_be_at_a_breakpoint:
-                session.check(self.get_state(config))  # type: ignore[attr-defined]  # the mixin's other base
+                session.check(self.get_state(session.latest))  # type: ignore[attr-defined]  # the mixin's other base
         except BaseException as error:
-            with session.active():
+            with session:
                 chunks.close()
             session.ended(error)
             session.finish()
@@ -76,7 +80,7 @@ class Attached:
         chunks = super().astream(input, config, **kwargs)  # type: ignore[misc]  # the mixin's other base
         try:
             while True:
-                with session.active():
+                with session:
                     try:
                         chunk = await anext(chunks)
                     except StopAsyncIteration:
@@ -84,9 +88,9 @@ class Attached:
                 yield chunk
             session.ended(None)
             if session.may_be_at_a_breakpoint:
-                session.check(await self.aget_state(config))  # type: ignore[attr-defined]  # the mixin's other base
+                session.check(await self.aget_state(session.latest))  # type: ignore[attr-defined]  # the mixin's other base
         except BaseException as error:
-            with session.active():
+            with session:
                 await chunks.aclose()
             session.ended(error)
             await session.afinish()

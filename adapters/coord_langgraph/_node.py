@@ -67,6 +67,7 @@ class Node:
             result = visit.end(decision)
             for branch in visit.branches:
                 branch.invoke(visit.start_input, config)
+            visit.keep()
             return result
 
         async def acall(input: Any, config: RunnableConfig) -> Any:
@@ -81,6 +82,7 @@ class Node:
             result = visit.end(decision)
             for branch in visit.branches:
                 await branch.ainvoke(visit.start_input, config)
+            visit.keep()
             return result
 
         name = getattr(self.inner, "name", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langgraph.errors import GraphBubbleUp
@@ -28,6 +29,19 @@ from ._values import as_fields, feedback_message, neutral, with_update, without_
 
 if TYPE_CHECKING:
     from ._node import Node
+
+
+def _reachable(node: Node, config: Any, target: str) -> bool:
+    """Whether the recursion limit leaves room for target, edge and end.
+
+    Not a method: a step that knew its visit would be a circle, and all that hangs on it (config,
+    callbacks, state) would wait for the garbage collector, which costs more than the visit.
+    """
+    left = config["configurable"].get(SCRATCHPAD)
+    if left is None:
+        return True
+    needed = 1 + node.topology.distance(target, node.name) + node.topology.tail(node.name)
+    return bool(left.stop - left.step > needed)
 
 
 class Visit:
@@ -56,7 +70,7 @@ class Visit:
         self.input = self._stored(input) if node.is_target else input
         branch = str(metadata.get("langgraph_checkpoint_ns", "")) if self.push else ""
         self.step: Step = found.run.enter(
-            node.name, input=self.input, branch=branch, reachable=self._reachable
+            node.name, input=self.input, branch=branch, reachable=partial(_reachable, node, config)
         )
         self.raw: Any = None
         self._attempts = self._subgraph_runs = 0
@@ -77,15 +91,6 @@ class Visit:
         argument = given if self.push else as_fields(given)
         self.change.update(found.remember(name, argument, self.superstep, self.push))
         return given
-
-    def _reachable(self, target: str) -> bool:
-        """Whether the recursion limit leaves room for target, edge and end."""
-        left = self.config["configurable"].get(SCRATCHPAD)
-        if left is None:
-            return True
-        topology, name = self.node.topology, self.node.name
-        needed = 1 + topology.distance(target, name) + topology.tail(name)
-        return bool(left.stop - left.step > needed)
 
     # ------------------------------------------------------------------ each attempt
 
@@ -162,7 +167,7 @@ class Visit:
     # ------------------------------------------------------------------ after
 
     def end(self, decision: Decision) -> Any:
-        """Give LangGraph what the decision asks for, and commit."""
+        """Give LangGraph what the decision asks for, and enter the executions into the record."""
         events = self.step.events
         result: Any = None
         error: BaseException | None = None
@@ -177,10 +182,13 @@ class Visit:
         elif not isinstance(decision, Accept):
             error = decision.error  # type: ignore[union-attr]  # Fail, or Escalate without otherwise
         self.change.update(self.step.commit())
-        self.graph_run.keep(self.config, self.change)
         if error is not None:
             raise error
         return result
+
+    def keep(self) -> None:
+        """Last of all: LangGraph takes a failed task that has written something for done."""
+        self.graph_run.keep(self.config, self.change)
 
     def _accepted(self, decision: Accept) -> Any:
         self._release()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from .._clock import current_clock
 from .._run import current_run
-from .._step import current, current_feedback
+from .._step import current_feedback, running_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ class Script:
         return _play(act)
 
     def _next(self, input: Any, feedback: str | None) -> Act:
-        step = current.get()
+        step = running_step()
         key = step.idempotency_key if step is not None else None
         with self._lock:
             self.calls.append(Call(input, feedback, key))

@@ -32,6 +32,18 @@ class TestCommands(Conformance):
 
 class TestFanOut(Conformance):
     driver = GraphDriver("fanout")
+    excuses = dict.fromkeys(
+        (
+            "test_4_2_3_budget_counts_attempts_tokens_and_time",
+            "test_4_2_3_budget_otherwise",
+            "test_4_2_3_budget_otherwise_stop",
+            "test_4_2_4_throttle",
+            "test_4_4_1_events",
+            "test_4_4_1_a_listener_that_raises_costs_nothing",
+            "test_4_4_1_a_listener_that_blocks_costs_nothing",
+        ),
+        "the sibling is a step of its own: its execution is counted beside those of the case",
+    )
 
 
 class TestSendWorker(Conformance):
@@ -40,3 +52,8 @@ class TestSendWorker(Conformance):
 
 class TestSubgraphNodes(Conformance):
     driver = GraphDriver("subgraph")
+    excuses = dict.fromkeys(
+        ("test_4_1_9_an_in_place_loop_is_atomic", "test_4_2_5_stable_across_a_resume"),
+        "a subgraph resumes from its own checkpoint: its finished first attempt is judged again "
+        "and not executed again",
+    )

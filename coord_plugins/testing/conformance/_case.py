@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from ... import Budget, Retry, RunRecord, ValidationEdge
-from ..._step import current
+from ..._step import running_step
 from .._clock import FakeClock
 from .._script import Act, Script
 
@@ -140,7 +140,7 @@ class Case:
         self, step: str | Script, received: Any, feedback: str | None
     ) -> tuple[Script, Act]:
         script = step if isinstance(step, Script) else self.scripts[step]
-        running = current.get()
+        running = running_step()
         if feedback is None and self.route == "current" and running is not None:
             feedback = running.deliver()
         key = running.idempotency_key if running is not None else None

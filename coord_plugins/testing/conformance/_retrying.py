@@ -122,7 +122,10 @@ class Retrying(Suite):
         from ._case import Case
 
         clock = FakeClock(random=random) if random is not None else FakeClock()
-        case: Any = Case(steps={"writer": script}, retry=retry, clock=clock, **more)
+        settings = {"store": "off"}
+        case: Any = Case(
+            steps={"writer": script}, retry=retry, clock=clock, settings=settings, **more
+        )
         case.seen = self._checked(self.driver.run(case, is_async=is_async))
         return case
 
