@@ -109,6 +109,18 @@ def classify(error: BaseException) -> ErrorKind:
     return "transient" if _named_transient(error) else "fatal"
 
 
+def is_control_flow(error: BaseException) -> bool:
+    """Whether `error` is no error but a host's own signal, such as an interrupt of LangGraph.
+
+    An attached host declares its own; this is for decorated functions, which run inside hosts
+    that they know nothing of.
+    """
+    return any(
+        c.__name__ == "GraphBubbleUp" and c.__module__.startswith("langgraph.")
+        for c in type(error).__mro__
+    )
+
+
 def http_status(error: BaseException) -> int | None:
     """The HTTP status that an error of any common client carries, if any."""
     response = getattr(error, "response", None)

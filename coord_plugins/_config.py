@@ -6,6 +6,7 @@ weakest of all that were given wins, so that one switch stops everything.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from ._mode import Mode, check_mode, weakest
 from .errors import PolicyError
 
+log = logging.getLogger("coord_plugins.delivery")
 Capture = Literal["none", "payloads"]
 TEXT_CAP = 500
 """Longest stored explanation, in characters."""
@@ -127,12 +129,19 @@ def _variable(name: str) -> str | None:
 
 
 def clean(text: str | None) -> str | None:
-    """A text as it may be stored: redacted, then truncated."""
+    """A text as it may be stored: redacted, then truncated.
+
+    What the `redact` hook fails on is not kept at all: recording neither hurts nor leaks.
+    """
     if text is None:
         return None
     redact = _configured.redact
     if redact is not None:
-        text = redact(text)
+        try:
+            text = redact(text)
+        except Exception as error:  # noqa: BLE001 - the user's hook may fail in any way
+            log.warning("redact failed: %s", type(error).__name__)
+            text = "[not kept: redact failed]"
     return text if len(text) <= TEXT_CAP else text[: TEXT_CAP - 1] + "…"
 
 

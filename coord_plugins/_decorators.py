@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ._call import declares, is_async_callable
 from ._clock import current_clock
@@ -71,7 +71,7 @@ def validated(
             mode=mode,
         )
         stand_in = otherwise if callable(otherwise) else None
-        return _wrapper(Spec(spec.fn, spec.name, edge, spec.retry, stand_in))
+        return cast(F, _wrapper(Spec(spec.fn, spec.name, edge, spec.retry, stand_in)))
 
     return decorate
 
@@ -95,7 +95,8 @@ def retrying(retry: Any = None, *, name: str | None = None, **settings: Any) -> 
 
     def decorate(fn: F) -> F:
         spec = _spec(fn, name)
-        return _wrapper(Spec(spec.fn, name or spec.name, spec.edge, chosen, spec.otherwise))
+        full = Spec(spec.fn, name or spec.name, spec.edge, chosen, spec.otherwise)
+        return cast(F, _wrapper(full))
 
     return decorate
 
@@ -113,7 +114,7 @@ def _spec(fn: Any, name: str | None) -> Spec:
         return found
     if not callable(fn):
         raise PolicyError(f"{fn!r} is not a function")
-    return Spec(fn, name or getattr(fn, "__name__", type(fn).__name__))
+    return Spec(fn, name or str(getattr(fn, "__name__", type(fn).__name__)))
 
 
 def _wrapper(spec: Spec) -> Any:
@@ -129,7 +130,7 @@ def _wrapper(spec: Spec) -> Any:
                 )
     outside = Outside(spec)
     wrap = _async_wrapper if is_async else _sync_wrapper
-    wrapped = functools.wraps(fn)(wrap(spec, outside))
+    wrapped: Any = functools.wraps(fn)(wrap(spec, outside))
     wrapped.__coord__ = spec
     return wrapped
 

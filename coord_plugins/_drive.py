@@ -43,7 +43,8 @@ def drive(
                 elif type(op) is Judge:
                     result = _call(op)
                 else:
-                    result = clock.sleep(op.seconds)  # type: ignore[union-attr]  # the third kind of Op
+                    clock.sleep(op.seconds)  # type: ignore[union-attr]  # the third kind of Op
+                    result = None
             except BaseException as error:
                 op = loop.throw(error)
             else:
@@ -74,7 +75,8 @@ async def adrive(
                 elif type(op) is Judge:
                     result = await _acall(op)
                 else:
-                    result = await clock.asleep(op.seconds)  # type: ignore[union-attr]  # the third kind of Op
+                    await clock.asleep(op.seconds)  # type: ignore[union-attr]  # the third kind of Op
+                    result = None
             except BaseException as error:
                 op = loop.throw(error)
             else:

@@ -79,6 +79,7 @@ def judge_chain(step: Step, edge: ValidationEdge, value: Any, mode: Mode) -> Jud
         own = mode if validator.mode is None else weakest(mode, validator.mode)
         if own == "off":
             continue
+        said: Verdict | ValidatorError
         if unreadable is not None:
             said, judgement = _failed(validator, unreadable, 0.0)
         else:

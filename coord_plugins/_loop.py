@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from ._classify import is_control_flow
 from ._decide import Accept, Again, Decision, Escalate, Fail, Fallback, decide
 from ._edge import ValidationEdge
 from ._judge import EXECUTE, Chain, Judging, Wait, judge_chain
@@ -39,6 +40,9 @@ def attempts(step: Step) -> Loop:
                 step.abandon()
                 raise
             except Exception as error:
+                if is_control_flow(error):
+                    step.abandon()
+                    raise
                 decision = yield from settling(step, error=error)
             except BaseException:
                 step.abandon()

@@ -66,7 +66,7 @@ class Run:
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         given = _labels.get({})
-        parent = current.get()
+        parent: Run | None = current.get()
         self.coord = coord
         self.policy: Policy = coord.policy
         self.mode = mode
@@ -98,7 +98,7 @@ class Run:
         self.blamed: str | None = None
         self.would_stop: str | None = None
         self.resumable = False
-        self.done = False
+        self.done: bool = False
         self.token: contextvars.Token[Run | None] | None = None
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
@@ -304,8 +304,13 @@ class Run:
                 f"prices={{{model!r}: (usd_per_million_input, usd_per_million_output)}}"
             )
 
-    def check_budget(self) -> BudgetExceededError | None:
-        """The budget's limit that is reached, if one is; what is under way is not stopped."""
+    def check_budget(self, *, under_way: bool = False) -> BudgetExceededError | None:
+        """The budget's limit that is reached, if one is; what is under way is not stopped.
+
+        Args:
+            under_way: Asked for a model call inside an execution, which `max_attempts` has let
+                begin and so does not stop.
+        """
         budget = self.policy.budget
         if budget is None or self.over_budget or self.mode != "enforce":
             return None
@@ -313,7 +318,7 @@ class Run:
             cost_usd=self.spent.cost_usd,
             tokens=self.spent.input_tokens + self.spent.output_tokens,
             elapsed=self.elapsed,
-            attempts=self.started,
+            attempts=0 if under_way else self.started,
         )
 
     @property

@@ -177,6 +177,12 @@ class StepTally:
         """US dollars in all: first + retry + validation + fallback."""
         return self.cost_first + self.cost_retry + self.cost_validation + self.cost_fallback
 
+    @property
+    def accepts(self) -> int:
+        """Executions whose output went on: completed, and neither rejected nor unjudgeable."""
+        unreadable = self.executions - self.completed - self.errors  # rejects that never completed
+        return self.completed - (self.rejects + self.validator_errors - unreadable)
+
     def add(self, event: StepSettled) -> None:
         """Fold one execution into the counts."""
         self.executions += 1
@@ -258,7 +264,7 @@ class StepTally:
             self.first_ok, self.first_given_right = other.first_ok, other.first_given_right
         for name in (*_COUNTS, *_AMOUNTS):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        if other.passes or other.completed:
+        if other.accepts:
             self.accepted, self.accepted_given_right = other.accepted, other.accepted_given_right
         for name, counts in other.validators.items():
             mine = self.validators.get(name, [0] * 8)

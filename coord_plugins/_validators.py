@@ -314,7 +314,8 @@ def grounded(
     def known(ctx: Handover) -> Collection[Any]:
         if isinstance(sources, str):
             return set(ids_of(ctx.outputs.get(sources, "")))
-        return sources(ctx) if callable(sources) else sources
+        found: Collection[Any] = sources(ctx) if callable(sources) else sources
+        return found
 
     def cites_existing(output: Any, *, ctx: Handover) -> tuple[bool, str]:
         found = ids_of(output)
@@ -382,9 +383,12 @@ def _evaluated(said: Any, threshold: float) -> Verdict:
         return min(failing or parts, key=lambda p: 1.0 if p.score is None else p.score)
     if isinstance(said, (bool, int, float)):
         said = {"score": said}
-    read = said.get if isinstance(said, Mapping) else lambda key: getattr(said, key, None)
-    score, comment = read("score"), read("comment")
+    score, comment = _read(said, "score"), _read(said, "comment")
     if not isinstance(score, (bool, int, float)):
         raise TypeError(f"the evaluator returned no score: {said!r}")
     passed = score if isinstance(score, bool) else score >= threshold
     return Verdict(passed=passed, score=float(score), explanation=comment)
+
+
+def _read(said: Any, key: str) -> Any:
+    return said.get(key) if isinstance(said, Mapping) else getattr(said, key, None)

@@ -17,7 +17,6 @@ from langgraph.errors import (
 )
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import RetryPolicy
 
 from coord_plugins import (
     START,
@@ -27,11 +26,12 @@ from coord_plugins import (
     PolicyError,
     ValidationEdge,
 )
-from coord_plugins.host import Coord, Host, Policy, make_policy
+from coord_plugins.host import Coord, Host, make_policy
 
 from ._findings import check, findings
 from ._functions import is_decorated
 from ._graph import Attached
+from ._host_retry import policies_of
 from ._memory import merge
 from ._node import Node
 from ._private import CHANNEL, SKIP_WRITE, ChannelWrite, ChannelWriteEntry, assert_shape
@@ -128,8 +128,8 @@ def attach(
             "attach to the bare graph that `.coord.detach()` returns"
         )
     assert_shape(graph)
-    policy.check_steps([n for n in graph.nodes if n != START], HOST)
     check(graph, policy)
+    policy.check_steps([n for n in graph.nodes if n != START], HOST)
     topology = Topology(graph)
     found = list(findings(graph, policy, topology))
     coord = Coord(policy, HOST, bare=graph, findings=found, entries=topology.entries)
@@ -183,11 +183,11 @@ def _clone(graph: Any, coord: Coord, topology: Topology) -> Any:
             others=others,
             entry_branches=branches,
         )
-        _wrap(copied, pregel, node, coord.policy)
+        _wrap(copied, pregel, node)
     return clone
 
 
-def _wrap(copied: Any, pregel: Any, node: Node, policy: Policy) -> None:
+def _wrap(copied: Any, pregel: Any, node: Node) -> None:
     if is_decorated(pregel.bound):
         return  # its decorators record it
     copied.bound = node.wrapped()
@@ -199,30 +199,7 @@ def _wrap(copied: Any, pregel: Any, node: Node, policy: Policy) -> None:
     ]
     if edge is not None:
         copied.cache_policy = None
-    retry = policy.retry_of(node.name)
-    if retry is not None:
-        copied.retry_policy = _timeouts_only(pregel, retry)
-
-
-def _timeouts_only(pregel: Any, retry: Any) -> Any:
-    """The host's own retry of a node under a `Retry`: off, but for LangGraph's node timeouts.
-
-    They cancel the node from outside, so that only LangGraph can run it again.
-    """
-    if getattr(pregel, "timeout", None) is None:
-        return None
-    from langgraph.errors import NodeTimeoutError
-
-    return (
-        RetryPolicy(
-            initial_interval=retry.initial_interval,
-            backoff_factor=retry.backoff_factor,
-            max_interval=retry.max_interval,
-            max_attempts=retry.max_attempts,
-            jitter=retry.jitter,
-            retry_on=NodeTimeoutError,
-        ),
-    )
+    copied.retry_policy = policies_of(pregel, node)
 
 
 def _remember_start(keep_input: bool) -> Any:

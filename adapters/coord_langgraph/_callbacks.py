@@ -69,7 +69,7 @@ class RunHandler(BaseCallbackHandler):
     def _start(self, run_id: UUID, kwargs: dict[str, Any]) -> None:
         if not self._mine():
             return
-        error = self.run.check_budget()
+        error = self.run.check_budget(under_way=True)
         if error is not None:
             raise error
         self._models[run_id] = (kwargs.get("metadata") or {}).get("ls_model_name")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from coord_plugins.host import Run, merge_durable
+from coord_plugins.host import Run, Step, merge_durable
 
 from ._private import CHANNEL, SEND
 
@@ -49,6 +49,8 @@ class GraphRun:
         inputs: Per earlier target, the inputs it last ran on: {"step", "push", "args"}.
         again: Per earlier target, the superstep after which it runs again on its stored input.
         waiting: Candidates that wait for a person, per node.
+        under_way: Steps of nodes that LangGraph may time out, per node, oldest first.
+        going_on: Steps that LangGraph timed out and that its next visit goes on with, per node.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class GraphRun:
         self.inputs: dict[str, dict[str, Any]] = {}
         self.again: dict[str, int] = {}
         self.waiting: dict[str, Any] = {}
+        self.under_way: dict[str, list[Step]] = {}
+        self.going_on: dict[str, list[Step]] = {}
         self._lock = threading.Lock()
         if forked:  # another run, on the same state: it counts what it does itself
             kept = {k: v for k, v in kept.items() if k != "run" and not k.startswith("t:")}

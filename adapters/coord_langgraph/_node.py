@@ -23,6 +23,7 @@ class Node:
     Attributes:
         inner: The node's own work.
         mapper: Makes the state object that the node is given, where the state has a class.
+        has_timeout: Whether LangGraph may cancel the node (1.2 and later).
         is_target: Whether another node's rejection goes back to this one.
         entry_branches: The conditional edges of START.
     """
@@ -45,6 +46,7 @@ class Node:
         self.topology = topology
         self.edge = coord.policy.edges.get(name)
         self.is_target = is_target
+        self.has_timeout = getattr(pregel, "timeout", None) is not None
         self.entry_branches = entry_branches
         retry = coord.policy.retry_of(name)
         self._substitutes = {
@@ -56,7 +58,7 @@ class Node:
         """The runnable that takes the place of the node's own."""
 
         def call(input: Any, config: RunnableConfig) -> Any:
-            found = self._run()
+            found = self.run()
             if found is None:
                 return self.inner.invoke(input, config)
             visit = Visit(self, found, input, config)
@@ -71,14 +73,17 @@ class Node:
             return result
 
         async def acall(input: Any, config: RunnableConfig) -> Any:
-            found = self._run()
+            found = self.run()
             if found is None:
                 return await self.inner.ainvoke(input, config)
             visit = Visit(self, found, input, config)
             if visit.waiting is not None:
                 return visit.decided_by_human()
-            with visit.judging():
-                decision = await arun_step(visit.step, visit.aexecute)
+            try:
+                with visit.judging():
+                    decision = await arun_step(visit.step, visit.aexecute)
+            finally:
+                visit.leave()
             result = visit.end(decision)
             for branch in visit.branches:
                 await branch.ainvoke(visit.start_input, config)
@@ -88,7 +93,7 @@ class Node:
         name = getattr(self.inner, "name", None)
         return RunnableCallable(call, acall, name=name, trace=False, recurse=False)
 
-    def _run(self) -> GraphRun | None:
+    def run(self) -> GraphRun | None:
         """The run under way, unless it belongs to another graph around this one."""
         found = graph_run.get()
         return found if found is not None and found.run.coord is self.coord else None

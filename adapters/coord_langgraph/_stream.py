@@ -99,8 +99,17 @@ def _nobody(chunk: Any) -> None:
 
 
 def tagged(config: Any, *tags: str) -> Any:
-    """The config with tags that every event inside it carries."""
-    return {**config, "tags": [*(config.get("tags") or ()), *tags]}
+    """The config with tags that every event inside it carries.
+
+    They are on the callback manager alone: tags of the config itself would show in a subgraph's
+    `tasks` and `debug` chunks.
+    """
+    manager = config.get("callbacks")
+    if not hasattr(manager, "add_tags"):
+        return config
+    manager = manager.copy()
+    manager.add_tags(list(tags), inherit=True)
+    return {**config, "callbacks": manager}
 
 
 def _with_handlers(config: Any, turn: Callable[[Any], Any]) -> Any:

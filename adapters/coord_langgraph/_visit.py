@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langgraph.errors import GraphBubbleUp
@@ -31,19 +30,6 @@ if TYPE_CHECKING:
     from ._node import Node
 
 
-def _reachable(node: Node, config: Any, target: str) -> bool:
-    """Whether the recursion limit leaves room for target, edge and end.
-
-    Not a method: a step that knew its visit would be a circle, and all that hangs on it (config,
-    callbacks, state) would wait for the garbage collector, which costs more than the visit.
-    """
-    left = config["configurable"].get(SCRATCHPAD)
-    if left is None:
-        return True
-    needed = 1 + node.topology.distance(target, node.name) + node.topology.tail(node.name)
-    return bool(left.stop - left.step > needed)
-
-
 class Visit:
     """One task of one node.
 
@@ -69,9 +55,16 @@ class Visit:
             return
         self.input = self._stored(input) if node.is_target else input
         branch = str(metadata.get("langgraph_checkpoint_ns", "")) if self.push else ""
-        self.step: Step = found.run.enter(
-            node.name, input=self.input, branch=branch, reachable=partial(_reachable, node, config)
+        going_on = found.going_on.get(node.name)
+        self.step: Step = (
+            going_on.pop(0)
+            if going_on
+            else found.run.enter(
+                node.name, input=self.input, branch=branch, reachable=self._reachable
+            )
         )
+        if node.has_timeout:
+            found.under_way.setdefault(node.name, []).append(self.step)
         self.raw: Any = None
         self._attempts = self._subgraph_runs = 0
         self._held: Held | None = None
@@ -91,6 +84,15 @@ class Visit:
         argument = given if self.push else as_fields(given)
         self.change.update(found.remember(name, argument, self.superstep, self.push))
         return given
+
+    def _reachable(self, target: str) -> bool:
+        """Whether the recursion limit leaves room for target, edge and end."""
+        left = self.config["configurable"].get(SCRATCHPAD)
+        if left is None:
+            return True
+        topology, name = self.node.topology, self.node.name
+        needed = 1 + topology.distance(target, name) + topology.tail(name)
+        return bool(left.stop - left.step > needed)
 
     # ------------------------------------------------------------------ each attempt
 
@@ -185,6 +187,12 @@ class Visit:
         if error is not None:
             raise error
         return result
+
+    def leave(self) -> None:
+        """Whatever came of it: no node timeout can hit this step any more."""
+        under_way = self.graph_run.under_way.get(self.node.name)
+        if under_way and self.step in under_way:
+            under_way.remove(self.step)
 
     def keep(self) -> None:
         """Last of all: LangGraph takes a failed task that has written something for done."""

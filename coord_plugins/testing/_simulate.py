@@ -117,9 +117,7 @@ def _script(name: str, said: Any) -> Script:
     return Script(said if isinstance(said, list) else [said], name)
 
 
-def _stand_ins(
-    edges: Sequence[ValidationEdge], retry: Any, budget: Budget | None
-) -> set[str]:
+def _stand_ins(edges: Sequence[ValidationEdge], retry: Any, budget: Budget | None) -> set[str]:
     """Steps that the policy names only as somebody's replacement."""
     found = {e.otherwise for e in edges if e.otherwise not in (None, STOP)}
     retries = retry.values() if isinstance(retry, Mapping) else [retry]

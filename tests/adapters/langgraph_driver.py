@@ -10,15 +10,16 @@ from typing import Any, Literal, get_args
 
 from coord_langgraph import attach
 from coord_langgraph._attach import HOST
-from coord_plugins import CoordWarning, collect_runs, current_feedback, current_step, use_clock
-from coord_plugins.testing import Script
-from coord_plugins.testing.conformance import Case, Killed, Observed, Ran
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_stream_writer
 from langgraph.errors import GraphInterrupt
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 from typing_extensions import TypedDict
+
+from coord_plugins import CoordWarning, collect_runs, current_feedback, current_step, use_clock
+from coord_plugins.testing import Script
+from coord_plugins.testing.conformance import Case, Killed, Observed, Ran
 
 Topology = Literal["static", "router", "command", "fanout", "send", "subgraph"]
 TOPOLOGIES = get_args(Topology)
@@ -118,9 +119,11 @@ class Built:
         self.is_async = is_async
         self.topology = topology
         self.saver = saver
-        self.route = "current" if (topology, case.route) == ("subgraph", "parameter") else case.route
+        self.route = (
+            "current" if (topology, case.route) == ("subgraph", "parameter") else case.route
+        )
         keys = ["input", "notes", "side", *case.scripts]
-        self.state: Any = TypedDict("State", {k: Any for k in keys}, total=False)  # type: ignore[misc]  # dynamic
+        self.state: Any = TypedDict("State", dict.fromkeys(keys, Any), total=False)  # type: ignore[misc]  # dynamic
 
     def attached(self) -> Any:
         case = self.case

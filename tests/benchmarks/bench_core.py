@@ -24,8 +24,9 @@ from coord_plugins import Retry, check, retrying, schema, track, validated
 GOOD = {"text": "the amount on line 3", "line": 3}
 BAD = {"text": "the amount on line 3", "line": "three"}
 TRANSIENT = (ConnectionError, ValidationError)
-HAND_LIMIT, PEER_FACTOR = 3.0, 4.0
-"""The targets: at most so many hand-written loops; so many times faster than the libraries."""
+HAND, HAND_LIMIT, PEER_FACTOR = "schema: hand-written loop", 3.0, 4.0
+"""The targets: at most so many hand-written loops around a TypeAdapter; so many times faster than
+the libraries."""
 
 
 class Reply(BaseModel):
@@ -73,7 +74,7 @@ def by_hand(step: Any, read: Any) -> Any:
         for attempt in range(3):
             try:
                 return read(step())
-            except Exception:
+            except Exception:  # noqa: PERF203 - this is the loop that people write
                 if attempt == 2:
                     raise
         return None
@@ -86,7 +87,7 @@ def by_hand_async(step: Any, read: Any) -> Any:
         for attempt in range(3):
             try:
                 return read(await step())
-            except Exception:
+            except Exception:  # noqa: PERF203 - this is the loop that people write
                 if attempt == 2:
                     raise
         return None
@@ -219,7 +220,8 @@ def cases(fault: Callable[[bool], Any], is_async: bool, calls: int) -> dict[str,
     """Every peer and place, on steps that fail as `fault` makes them fail."""
     hand = by_hand_async if is_async else by_hand
     found: dict[str, tuple[Batch, int]] = {}
-    for kind, read, ours in (("schema", ADAPTER.validate_python, by_schema), ("check", accept, by_check)):
+    kinds = (("schema", ADAPTER.validate_python, by_schema), ("check", accept, by_check))
+    for kind, read, ours in kinds:
         found[f"{kind}: hand-written loop"] = (batch(hand(fault(is_async), read)), calls)
         for name, place in PLACES.items():
             if fault is never or name != "inside track, listener":
@@ -246,19 +248,30 @@ def _show(title: str, samples: dict[str, list[float]], *, targets: bool) -> None
     rows = []
     for name, value in middle.items():
         kind = name.split(":")[0]
-        by = [ratio(samples[name], samples[f"{kind}: {peer}"]) for peer in ("hand-written loop", "tenacity", "stamina")]
+        own = samples[name]
+        hand = ratio(own, samples[HAND])
+        faster = [ratio(samples[f"{kind}: {peer}"], own) for peer in ("tenacity", "stamina")]
         said = ""
         if targets and name.endswith("outside a run"):
-            said = verdict(by[0] <= HAND_LIMIT and max(by[1:]) <= 1 / PEER_FACTOR)
-        shown = (f"{by[0]:.2f}", f"{1 / by[1]:.1f}", f"{1 / by[2]:.1f}")
+            said = verdict(hand <= HAND_LIMIT and min(faster) >= PEER_FACTOR)
+        shown = (f"{hand:.2f}", f"{faster[0]:.1f}", f"{faster[1]:.1f}")
         rows.append((name, f"{value:.2f}", f"{spread(samples[name]):.2f}", *shown, said))
-    head = ("", "us/call", "+-", "x hand", "faster than tenacity", "than stamina", "target")
+    head = (
+        "",
+        "us/call",
+        "+-",
+        "x TypeAdapter loop",
+        "faster than tenacity",
+        "than stamina",
+        "target",
+    )
     table(title, head, rows)
 
 
 def success(size: Size) -> None:
     """The success path."""
-    print(f"target: at most {HAND_LIMIT:g} x hand, {PEER_FACTOR:g} x faster than tenacity and stamina")
+    limits = f"at most {HAND_LIMIT:g} x the hand-written loop around a TypeAdapter"
+    print(f"target: {limits}, {PEER_FACTOR:g} x faster than tenacity and stamina")
     for is_async in (False, True):
         with silent():
             samples = interleaved(cases(never, is_async, 4_000), size)
@@ -273,5 +286,5 @@ def failure(size: Size) -> None:
             with silent():
                 samples = interleaved(cases(fault, is_async, 1_000), size)
             name = "async" if is_async else "sync"
-            title = f"{what}, then success, {name}: CPU time per logical call, median of {size.rounds}"
-            _show(title, samples, targets=False)
+            title = f"{what}, then success, {name}: CPU time per logical call"
+            _show(f"{title}, median of {size.rounds} (no target)", samples, targets=False)

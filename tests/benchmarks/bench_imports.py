@@ -9,7 +9,9 @@ import sys
 from measure import Size, table, verdict
 
 LIMIT_MS = 120.0
-FRAMEWORKS = "langgraph langchain langchain_core langsmith autogen_core autogen_agentchat crewai sqlalchemy".split()
+FRAMEWORKS = (
+    "langgraph langchain langchain_core langsmith autogen_core autogen_agentchat crewai sqlalchemy"
+).split()
 SCRIPT = """
 import json, sys, time
 sys.path[:0] = {path!r}

@@ -101,7 +101,10 @@ def langgraph(size: Size) -> None:
         for name, value in middle.items():
             over = difference(samples[name], samples["bare"])
             said = verdict(over <= limit) if name.startswith("attached") else ""
-            rows.append((name, f"{value:.1f}", f"{over:+.1f}", f"{over / middle['bare']:+.1%}", said))
+            rows.append(
+                (name, f"{value:.1f}", f"{over:+.1f}", f"{over / middle['bare']:+.1%}", said)
+            )
         head = ("", "us/node", "over bare", "share", "target")
         kind = "async" if is_async else "sync"
-        table(f"{kind}: CPU time per node, target +{limit:.1f} us, median of {size.rounds}", head, rows)
+        title = f"{kind}: CPU time per node, target +{limit:.1f} us, median of {size.rounds}"
+        table(title, head, rows)

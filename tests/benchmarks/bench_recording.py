@@ -108,5 +108,9 @@ def recording(size: Size) -> None:
     middle = statistics.median(found)
     row = ("SQLite", f"{middle:,.0f}", f"{min(found):,.0f}", verdict(middle >= LIMIT))
     head = ("", "runs/s", "slowest", "target")
-    table(f"six-step runs into SQLite, target {LIMIT:,}/s, median of {len(found)}, wall time", head, [row])
+    table(
+        f"six-step runs into SQLite, target {LIMIT:,}/s, median of {len(found)}, wall time",
+        head,
+        [row],
+    )
     cost(size)

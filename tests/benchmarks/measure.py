@@ -32,7 +32,9 @@ QUICK = Size(rounds=2, scale=0.002)
 
 
 def interleaved(
-    cases: Mapping[str, tuple[Batch, int]], size: Size, clock: Callable[[], int] = time.process_time_ns
+    cases: Mapping[str, tuple[Batch, int]],
+    size: Size,
+    clock: Callable[[], int] = time.process_time_ns,
 ) -> dict[str, list[float]]:
     """Microseconds per call of each case, one sample a round.
 
@@ -93,5 +95,8 @@ def table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Non
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     print(f"\n{title}")
     for row in (head, *rows):
-        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        cells = [
+            row[0].ljust(widths[0]),
+            *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
+        ]
         print("  " + "  ".join(cells).rstrip())

@@ -38,7 +38,9 @@ def main() -> None:
     size = QUICK if given.quick else FULL
     if given.rounds:
         size = Size(rounds=given.rounds, scale=size.scale)
-    print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+    )
     for name in given.names or NAMES:
         module, what = NAMES[name]
         print(f"\n== {name}: {what}")

@@ -29,7 +29,9 @@ def of_requests(status: int) -> Exception:
 
 
 def of_httpx(status: int) -> Exception:
-    return httpx.HTTPStatusError("x", request=request, response=httpx.Response(status, request=request))
+    return httpx.HTTPStatusError(
+        "x", request=request, response=httpx.Response(status, request=request)
+    )
 
 
 def of_openai(status: int, body: Any = None, **headers: str) -> Exception:
@@ -68,9 +70,23 @@ def validation_error() -> Exception:
 
 
 STATUSES = [
-    (400, F), (401, F), (403, F), (404, F), (408, T), (409, T), (422, F), (425, T), (429, T),
-    (500, T), (501, F), (502, T), (503, T), (504, T), (505, F), (529, T),
-]  # fmt: skip
+    (400, F),
+    (401, F),
+    (403, F),
+    (404, F),
+    (408, T),
+    (409, T),
+    (422, F),
+    (425, T),
+    (429, T),
+    (500, T),
+    (501, F),
+    (502, T),
+    (503, T),
+    (504, T),
+    (505, F),
+    (529, T),
+]
 
 
 @pytest.mark.parametrize(("status", "kind"), STATUSES)
@@ -145,7 +161,7 @@ NAMED: list[tuple[Any, str]] = [
     (NotImplementedError(), F),
     (CircuitOpenError("writer", 3.0), F),
     (asyncio.CancelledError(), F),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(

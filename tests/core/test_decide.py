@@ -18,8 +18,8 @@ from coord_plugins import (
     Verdict,
     check,
 )
-from coord_plugins.host import Accept, Again, Escalate, Fail, Fallback
 from coord_plugins._decide import FEEDBACK_CAP, Counters, decide, feedback_of
+from coord_plugins.host import Accept, Again, Escalate, Fail, Fallback
 
 yes = Verdict(passed=True, name="v")
 no = Verdict(passed=False, name="v", explanation="why")

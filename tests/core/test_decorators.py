@@ -237,7 +237,9 @@ def test_current_step_and_feedback_inside(is_async: bool, recorded: bool) -> Non
     async def awork() -> str:
         return work()
 
-    fn = retrying(max_attempts=2, jitter=False)(validated(fine, name="w")(awork if is_async else work))
+    fn = retrying(max_attempts=2, jitter=False)(
+        validated(fine, name="w")(awork if is_async else work)
+    )
 
     def call() -> Any:
         return asyncio.run(fn()) if is_async else fn()

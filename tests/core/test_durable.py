@@ -77,9 +77,13 @@ def test_an_acknowledged_run_survives_kill_9(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'outcomes.db'}"
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), store],
-        capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )  # fmt: skip
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
     from coord_plugins import iter_runs
 

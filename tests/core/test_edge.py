@@ -71,8 +71,12 @@ def test_select_and_put_are_inverse() -> None:
     outputs: list[Any] = [{"draft": "a", "n": 1}, Model(draft="a"), Data("a"), "text", {"n": 1}]
     assert [edge.select(o) for o in outputs] == ["a", "a", "a", "text", {"n": 1}]
     assert [edge.put(o, "b") for o in outputs] == [
-        {"draft": "b", "n": 1}, Model(draft="b"), Data("b"), "b", "b",
-    ]  # fmt: skip
+        {"draft": "b", "n": 1},
+        Model(draft="b"),
+        Data("b"),
+        "b",
+        "b",
+    ]
     assert outputs[0] == {"draft": "a", "n": 1}
     space = SimpleNamespace(draft="a")
     assert edge.put(space, "b").draft == "b"

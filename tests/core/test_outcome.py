@@ -50,7 +50,11 @@ def test_recovery(tallies: list[StepTally], word: str) -> None:
         ([tally(escalations=1)], None, ("escalated", "unjudged")),
         ([tally(escalations=1)], KeyError(), ("escalated", "unjudged")),
         ([tally(escalations=1, exhausted_right=1)], None, ("escalated", "needless")),
-        ([tally(escalations=2, exhausted_right=1, exhausted_wrong=1)], None, ("escalated", "justified")),
+        (
+            [tally(escalations=2, exhausted_right=1, exhausted_wrong=1)],
+            None,
+            ("escalated", "justified"),
+        ),
     ],
 )
 def test_ending(tallies: list[StepTally], error: Exception | None, end: tuple[str, str]) -> None:
@@ -91,16 +95,22 @@ def test_error_class(error: BaseException, word: str) -> None:
     st.lists(
         st.builds(
             StepTally,
-            executions=st.integers(1, 3), rejects=st.integers(0, 2), rejects_right=st.integers(0, 2),
-            rejects_wrong=st.integers(0, 2), escalations=st.integers(0, 1), human=st.integers(0, 1),
-            exhausted_right=st.integers(0, 1), exhausted_wrong=st.integers(0, 1),
-            fallbacks=st.integers(0, 1), errors=st.integers(0, 2),
+            executions=st.integers(1, 3),
+            rejects=st.integers(0, 2),
+            rejects_right=st.integers(0, 2),
+            rejects_wrong=st.integers(0, 2),
+            escalations=st.integers(0, 1),
+            human=st.integers(0, 1),
+            exhausted_right=st.integers(0, 1),
+            exhausted_wrong=st.integers(0, 1),
+            fallbacks=st.integers(0, 1),
+            errors=st.integers(0, 2),
         ),
         max_size=3,
     ),
     st.sampled_from([None, KeyError(), TimeoutError(), asyncio.CancelledError()]),
     st.sampled_from([True, False, None]),
-)  # fmt: skip
+)
 def test_every_run_has_exactly_one_outcome(
     tallies: list[StepTally], error: BaseException | None, passed: bool | None
 ) -> None:
@@ -138,10 +148,16 @@ def test_a_record_survives_its_own_json() -> None:
     from coord_plugins import Note
 
     record = RunRecord(
-        run_id="r", pipeline="p", end="delivered", detail="rescued", passed=True, tags=("a",),
-        metadata={"k": 1}, steps={"w": tally(rejects=1, validators={"v": [1, 0, 1, 0, 0, 0, 0, 0]})},
+        run_id="r",
+        pipeline="p",
+        end="delivered",
+        detail="rescued",
+        passed=True,
+        tags=("a",),
+        metadata={"k": 1},
+        steps={"w": tally(rejects=1, validators={"v": [1, 0, 1, 0, 0, 0, 0, 0]})},
         notes=(Note(step="w", execution=1, kind="loop", text="x"),),
-    )  # fmt: skip
+    )
     data = json.loads(json.dumps(record.to_dict()))
     assert data["outcome"] == "success.rescued"
     assert RunRecord.from_dict({**data, "a newer field": 1}) == record

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coord_plugins import Breaker, CircuitOpenError, PolicyError, Retry, Throttle, retrying, use_clock
+from coord_plugins import (
+    Breaker,
+    CircuitOpenError,
+    PolicyError,
+    Retry,
+    Throttle,
+    retrying,
+    use_clock,
+)
 from coord_plugins._retry import Allowance, Circuit, as_retry
 from coord_plugins.testing import Act, FakeClock, scripted, set_testing
 
@@ -62,7 +70,9 @@ def test_retry_after_beyond_the_deadline_gives_up_at_once() -> None:
 def test_deadline_counts_work_and_waits() -> None:
     step = scripted(Act(seconds=4.0, then=TimeoutError()))
     with use_clock(FakeClock()) as clock, pytest.raises(TimeoutError):
-        retrying(max_attempts=99, initial_interval=1.0, backoff_factor=1.0, max_elapsed=20.0)(step)()
+        retrying(max_attempts=99, initial_interval=1.0, backoff_factor=1.0, max_elapsed=20.0)(
+            step
+        )()
     # 4 + 1 + 4 + 1 + 4 + 1 + 4 = 19; one more wait would end at 20 and start a try in time
     assert step.count == 5
     assert clock.monotonic() == 24.0
@@ -87,7 +97,10 @@ def test_fields_are_checked() -> None:
 
 def test_retry_on_classes_or_a_predicate() -> None:
     by_class = Retry(retry_on=(KeyError,))
-    assert (by_class.kind_of(KeyError()), by_class.kind_of(TimeoutError())) == ("transient", "fatal")
+    assert (by_class.kind_of(KeyError()), by_class.kind_of(TimeoutError())) == (
+        "transient",
+        "fatal",
+    )
     chosen = Retry(retry_on=lambda e: "again" in str(e))
     assert (chosen.kind_of(ValueError("again")), chosen.kind_of(ValueError())) == (
         "transient",

@@ -111,8 +111,10 @@ def test_nested_runs_roll_their_cost_up_once() -> None:
     innermost, inner, outer = runs
     assert [r.pipeline for r in runs] == ["innermost", "inner", "outer"]
     assert (outer.parent_id, inner.parent_id, innermost.parent_id) == (
-        None, outer.run_id, inner.run_id,
-    )  # fmt: skip
+        None,
+        outer.run_id,
+        inner.run_id,
+    )
     assert (innermost.cost, inner.cost, outer.cost) == (4.0, 6.0, 15.0)
     assert (inner.steps["inner_step"].cost_first, inner.steps[CHILD].cost) == (2.0, 4.0)
     assert (outer.steps[OUTSIDE].cost, outer.steps[CHILD].cost) == (9.0, 6.0)
@@ -223,7 +225,12 @@ def test_cost_split_over_retry_loop_fallback_and_judge() -> None:
     seen = simulate(edge, steps, retry=retry, goal=lambda o: o == "good")
     assert seen.record is not None
     t = seen.record.steps["writer"]
-    assert (t.cost_first, t.cost_retry, t.cost_validation, t.cost_fallback) == (2.0, 21.0, 0.75, 16.0)
+    assert (t.cost_first, t.cost_retry, t.cost_validation, t.cost_fallback) == (
+        2.0,
+        21.0,
+        0.75,
+        16.0,
+    )
     assert seen.record.cost == 39.75
 
 
@@ -238,8 +245,11 @@ def test_labels_measure_the_first_execution_and_the_validators() -> None:
     assert seen.record is not None
     a, b = seen.record.steps["a"], seen.record.steps["b"]
     assert (a.first_ok, a.first_given_right, b.first_ok, b.first_given_right) == (
-        False, True, False, False,
-    )  # fmt: skip
+        False,
+        True,
+        False,
+        False,
+    )
     assert b.validators["v"] == [2, 1, 1, 0, 1, 0, 0, 1]
     assert (b.reject_upstream, b.reject_own, b.pass_right) == (1, 0, 1)
     assert seen.outcome == "success.rescued"

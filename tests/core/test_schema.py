@@ -35,9 +35,7 @@ class Shape(TypedDict):
     side: int
 
 
-CTX = Handover(
-    run_id="r", step="s", attempt=1, inputs=None, input=None, outputs={}, metadata={}
-)
+CTX = Handover(run_id="r", step="s", attempt=1, inputs=None, input=None, outputs={}, metadata={})
 
 
 def said(model: Any, output: Any, **settings: Any) -> Verdict:
@@ -84,13 +82,13 @@ SAFE = [
     ('Here it is: {"amount": 7} Hope it helps!', {"amount": 7}),
     ('{"amount": 7,}', {"amount": 7}),
     ("{'amount': 7}", {"amount": 7}),
-    ('{amount: 7}', {"amount": 7}),
+    ("{amount: 7}", {"amount": 7}),
     ('{"amount": 7, "text": "a", }', {"amount": 7, "text": "a"}),
     ('{"amount": 7 "text": "a"}', {"amount": 7, "text": "a"}),
     ('{"amount": 7, "text": None}', {"amount": 7, "text": None}),
     ('{"flag": True, "other": False}', {"flag": True, "other": False}),
     ("[1, 2, 3,]", [1, 2, 3]),
-    ('{"text": "he said "no" to it"}', {"text": "he said \"no\" to it"}),
+    ('{"text": "he said "no" to it"}', {"text": 'he said "no" to it'}),
     ('{"text": "two\nlines\tand a tab"}', {"text": "two\nlines\tand a tab"}),
     ('{"a": 1; "b": -2.5}', {"a": 1, "b": -2.5}),
     ('{"share": "7%", }', {"share": "7%"}),
@@ -156,8 +154,11 @@ def test_a_repaired_text_must_still_fit() -> None:
 
 
 def test_in_a_run_a_repair_is_no_event() -> None:
-    seen = simulate(ValidationEdge("writer", schema(Reply)), {"writer": '{"amount": 7,}'},
-                    goal=lambda o: o == Reply(amount=7))  # fmt: skip
+    seen = simulate(
+        ValidationEdge("writer", schema(Reply)),
+        {"writer": '{"amount": 7,}'},
+        goal=lambda o: o == Reply(amount=7),
+    )
     assert seen.outcome == "success.first_pass"
     assert seen.record is not None
     assert seen.record.steps["writer"].validators["schema(Reply)"][:4] == [1, 1, 0, 0]
@@ -165,7 +166,9 @@ def test_in_a_run_a_repair_is_no_event() -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -178,11 +181,13 @@ def test_valid_json_is_never_touched(value: Any) -> None:
 
 @given(
     st.dictionaries(
-        st.text("abcdefgh", min_size=1, max_size=5), st.integers() | st.text("xyz ", max_size=8),
-        min_size=1, max_size=4,
+        st.text("abcdefgh", min_size=1, max_size=5),
+        st.integers() | st.text("xyz ", max_size=8),
+        min_size=1,
+        max_size=4,
     ),
     st.integers(1, 200),
-)  # fmt: skip
+)
 def test_text_that_was_cut_off_is_never_taken(value: Any, cut: int) -> None:
     text = json.dumps(value)
     part = text[: max(0, len(text) - cut)]
@@ -191,10 +196,12 @@ def test_text_that_was_cut_off_is_never_taken(value: Any, cut: int) -> None:
 
 @given(
     st.dictionaries(
-        st.text("abcdefgh", min_size=1, max_size=5), st.integers() | st.text("xyz", max_size=8),
-        min_size=1, max_size=4,
+        st.text("abcdefgh", min_size=1, max_size=5),
+        st.integers() | st.text("xyz", max_size=8),
+        min_size=1,
+        max_size=4,
     )
-)  # fmt: skip
+)
 def test_a_trailing_comma_loses_nothing(value: Any) -> None:
     text = json.dumps(value)[:-1] + ",}"
     mended = repaired(text)

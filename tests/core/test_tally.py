@@ -36,11 +36,24 @@ def settled(draw: Any) -> StepSettled:
     passed = {"pass": True, "reject": False, "error": None}.get(str(judged))
     said = (Judgement("v", "code", passed),) if judged else ()
     return StepSettled(
-        "r", "p", "s", 1, 1, 0.0, draw(st.integers(0, 8)) / 8, decision,
-        error=error, judgements=said, judged=judged, label=draw(labels),
-        given_right=draw(st.booleans()), bucket=draw(st.sampled_from(["first", "retry", "fallback"])),
-        usage=draw(usages), validation=draw(usages), delivered=draw(st.sampled_from([None, True, False])),
-    )  # fmt: skip
+        "r",
+        "p",
+        "s",
+        1,
+        1,
+        0.0,
+        draw(st.integers(0, 8)) / 8,
+        decision,
+        error=error,
+        judgements=said,
+        judged=judged,
+        label=draw(labels),
+        given_right=draw(st.booleans()),
+        bucket=draw(st.sampled_from(["first", "retry", "fallback"])),
+        usage=draw(usages),
+        validation=draw(usages),
+        delivered=draw(st.sampled_from([None, True, False])),
+    )
 
 
 def fold(events: list[StepSettled]) -> StepTally:

@@ -77,9 +77,10 @@ def test_decorator_sync_async_and_overlapping() -> None:
         assert asyncio.run(main()) == list(range(10))
     assert plain.__doc__ == "Doc."
     assert [r.outcome for r in runs[:2]] == ["success.first_pass", "silent_failure.first_pass"]
-    assert sorted(r.outcome for r in runs[2:]) == ["silent_failure.first_pass"] + [
-        "success.first_pass"
-    ] * 9
+    assert (
+        sorted(r.outcome for r in runs[2:])
+        == ["silent_failure.first_pass"] + ["success.first_pass"] * 9
+    )
     assert len({r.run_id for r in runs}) == 12
 
 

@@ -28,9 +28,15 @@ from coord_plugins.testing import simulate
 
 def ctx(**more: Any) -> Handover:
     given: dict[str, Any] = {
-        "run_id": "r", "step": "writer", "attempt": 1, "inputs": {"q": 1}, "input": None,
-        "outputs": {}, "metadata": {}, **more,
-    }  # fmt: skip
+        "run_id": "r",
+        "step": "writer",
+        "attempt": 1,
+        "inputs": {"q": 1},
+        "input": None,
+        "outputs": {},
+        "metadata": {},
+        **more,
+    }
     return Handover(**given)
 
 

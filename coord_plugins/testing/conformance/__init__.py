@@ -30,7 +30,11 @@ What a host cannot do is excused test by test, by name and with a reason.
 import sys
 
 if "pytest" in sys.modules:  # so that a failing assertion shows its values
-    _parts = ("_validation", "_validation_flow", "_validation_host", "_retrying", "_outcomes", "_recording")
+    _parts = (
+        *("_validation", "_validation_errors", "_validation_feedback", "_validation_flow"),
+        "_validation_host",
+        *("_retrying", "_retrying_fallback", "_outcomes", "_recording"),
+    )
     sys.modules["pytest"].register_assert_rewrite(*(f"{__name__}.{p}" for p in _parts))
 
 from ._case import Cancelled, Case, Execution, Killed, Observed, Ran
@@ -38,13 +42,26 @@ from ._driver import PlainDriver
 from ._outcomes import Outcomes
 from ._recording import Recording
 from ._retrying import Retrying
+from ._retrying_fallback import Fallbacks
 from ._suite import BAD, GOOD, WORSE, Driver, edge, fine, goal_is
 from ._validation import Validation
+from ._validation_errors import ValidatorErrors
+from ._validation_feedback import Feedback
 from ._validation_flow import Flow
 from ._validation_host import HostRules
 
 
-class Conformance(Validation, Flow, HostRules, Retrying, Outcomes, Recording):
+class Conformance(
+    Validation,
+    ValidatorErrors,
+    Feedback,
+    Flow,
+    HostRules,
+    Retrying,
+    Fallbacks,
+    Outcomes,
+    Recording,
+):
     """Every rule of the specification; subclass it and set `driver`."""
 
 
@@ -57,10 +74,19 @@ __all__ = [
     "Conformance",
     "Driver",
     "Execution",
+    "Fallbacks",
+    "Feedback",
+    "Flow",
+    "HostRules",
     "Killed",
     "Observed",
+    "Outcomes",
     "PlainDriver",
     "Ran",
+    "Recording",
+    "Retrying",
+    "Validation",
+    "ValidatorErrors",
     "edge",
     "fine",
     "goal_is",

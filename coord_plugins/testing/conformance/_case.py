@@ -136,9 +136,7 @@ class Case:
             await asyncio.Event().wait()
         return await script.aplay(received, feedback)
 
-    def _begin(
-        self, step: str | Script, received: Any, feedback: str | None
-    ) -> tuple[Script, Act]:
+    def _begin(self, step: str | Script, received: Any, feedback: str | None) -> tuple[Script, Act]:
         script = step if isinstance(step, Script) else self.scripts[step]
         running = running_step()
         if feedback is None and self.route == "current" and running is not None:

@@ -166,7 +166,7 @@ class Outcomes(Suite):
         assert [(e.run_id, e.passed) for e in late] == [(seen.record.run_id, True)]
 
     def test_4_3_cost_split(self, is_async: bool) -> None:
-        """cost = first + retry + validation + fallback; first is the first that completed."""
+        """Cost = first + retry + validation + fallback; first is the first that completed."""
         from ... import current_run
 
         def asks(output: str) -> bool:
@@ -191,10 +191,8 @@ class Outcomes(Suite):
         assert seen.record.tokens == 10
 
     def test_4_3_observe_changes_nothing(self, is_async: bool) -> None:
-        """observe judges and records what it would reject; off records nothing."""
-        seen = self._outcome(
-            is_async, [BAD], edges=[edge("writer")], settings={"mode": "observe"}
-        )
+        """Observe judges and records what it would reject; off records nothing."""
+        seen = self._outcome(is_async, [BAD], edges=[edge("writer")], settings={"mode": "observe"})
         assert seen.order == ["writer", "sender"]
         assert seen.received("sender") == [BAD]
         assert counts(seen.record, "writer") == (1, 1, 0, 0, 0)

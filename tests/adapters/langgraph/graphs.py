@@ -6,10 +6,11 @@ import asyncio
 import operator
 from collections import Counter
 from collections.abc import Callable
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send
+from typing_extensions import TypedDict
 
 
 class State(TypedDict, total=False):
