@@ -9,8 +9,10 @@ from .errors import BudgetExceededError, PolicyError
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """Limits of one run. Checked before each execution and model call; the call in flight
-    may overshoot."""
+    """Limits of one run.
+
+    Checked before each execution and model call; the call in flight may overshoot.
+    """
 
     max_cost_usd: float | None = None
     """US dollars, all model calls of the run included; None: no limit."""

@@ -28,7 +28,7 @@ def is_async_callable(fn: Callable[..., Any]) -> bool:
     """Whether calling `fn` gives a coroutine, also for objects with an async `__call__`."""
     while hasattr(fn, "func") and not inspect.isfunction(fn):
         fn = fn.func  # functools.partial
-    call = getattr(type(fn), "__call__", None)
+    call = getattr(type(fn), "__call__", None)  # noqa: B004 - whether it is async, not whether it is
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(call)
 
 

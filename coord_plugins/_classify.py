@@ -1,10 +1,11 @@
 """The error table: which errors a repeat can mend.
 
-| kind | what | examples |
-|---|---|---|
-| transient | the same call may succeed later | timeouts, connections, 408, 409, 425, 429, 5xx, overload |
-| invalid | the model answered, but not in the asked form | JSONDecodeError, pydantic's ValidationError, parser errors |
-| fatal | the same call fails again | 400, 401, 403, 404, 422, `insufficient_quota`, programming errors |
+- transient, the same call may succeed later: timeouts, connections, 408, 409, 425, 429, 5xx,
+  overload.
+- invalid, the model answered, but not in the asked form: JSONDecodeError, pydantic's
+  ValidationError, parser errors, `InvalidOutputError`.
+- fatal, the same call fails again: 400, 401, 403, 404, 422, `insufficient_quota`, programming
+  errors.
 
 No client library is imported: errors are read by the attributes that HTTP clients share and
 by the names in their class hierarchy.

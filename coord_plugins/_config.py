@@ -139,7 +139,7 @@ def clean(text: str | None) -> str | None:
     if redact is not None:
         try:
             text = redact(text)
-        except Exception as error:  # noqa: BLE001 - the user's hook may fail in any way
+        except Exception as error:
             log.warning("redact failed: %s", type(error).__name__)
             text = "[not kept: redact failed]"
     return text if len(text) <= TEXT_CAP else text[: TEXT_CAP - 1] + "…"

@@ -17,6 +17,7 @@ from ._edge import START
 from ._events import OutcomeRecorded
 from ._judge import Judging, ask
 from ._late import judge_later
+from ._outcome import describe
 from ._policy import Host, Policy
 from ._prices import Prices
 from ._record import RunRecord
@@ -137,7 +138,11 @@ class Coord:
         said = self.policy.task
         if said is None:
             return None
-        found = _pick(said, inputs)
+        try:
+            found = _pick(said, inputs)
+        except Exception as error:  # the user's own `task`: a missing name must not stop a run
+            log.warning("task of pipeline %r failed: %s", self.policy.pipeline, describe(error))
+            return None
         return None if found is None else str(found)
 
     def finish(self, run: Run, output: Any = None, error: BaseException | None = None) -> RunRecord:
@@ -152,14 +157,15 @@ class Coord:
         record: RunRecord = await adrive(self._finishing(run, output, error), None)
         return record
 
-    def _finishing(
-        self, run: Run, output: Any, error: BaseException | None
-    ) -> Judging[RunRecord]:
+    def _finishing(self, run: Run, output: Any, error: BaseException | None) -> Judging[RunRecord]:
         run.output = output
         goal = self.policy.goal
         if error is not None or goal is None:
             return run.close(error=error)
-        selected = _pick(self.policy.output, output) if self.policy.output else output
+        try:
+            selected = _pick(self.policy.output, output) if self.policy.output else output
+        except Exception as failed:  # the user's own `output`: without it there is no label
+            return run.close(goal_error=f"output: {describe(failed)}")
         ctx = _goal_context(run)
         if goal.kind == "llm":
             record = run.close()
@@ -178,9 +184,7 @@ class Coord:
         explanation = None if said.passed else judgement.explanation
         return run.close(passed=said.passed, explanation=explanation)
 
-    def _judge_goal(
-        self, record: RunRecord, goal: Validator, output: Any, ctx: Handover
-    ) -> None:
+    def _judge_goal(self, record: RunRecord, goal: Validator, output: Any, ctx: Handover) -> None:
         """On the goals' worker: ask a model whether the run did its job."""
         if goal.binding.is_async:
             import asyncio
@@ -361,5 +365,3 @@ def record_outcome(
     for delivery in found.values():
         delivery.put([event])
     return run_id
-
-

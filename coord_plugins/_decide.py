@@ -89,7 +89,7 @@ def decide(
     failed: ValidatorError | None = None,
     elapsed: float = 0.0,
     allowed: Callable[[], bool] = lambda: True,
-    reachable: Callable[[str], bool] = lambda target: True,
+    reachable: Callable[[str], bool] = lambda _: True,
     rand: Callable[[], float] = lambda: 1.0,
 ) -> tuple[Decision, Counters]:
     """Decide what follows one execution of a step.

@@ -171,7 +171,8 @@ def run_step(step: Step, execute: Callable[[Step], Any]) -> Decision:
     Args:
         step: From `Run.enter`.
         execute: Called once per execution; returns the step's host-neutral output. It reads
-            `step.substitute` (the fallback that stands in: a step's name, a callable or a model) and `step.deliver()` (feedback).
+            `step.substitute` (the fallback that stands in: a step's name, a callable or a model)
+            and `step.deliver()` (feedback).
 
     Returns:
         `Accept`, `Again` to another step, `Escalate` or `Fail`.

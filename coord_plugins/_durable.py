@@ -1,8 +1,9 @@
 """What a host with checkpoints keeps for a run's resume, and how two parts of it merge.
 
 Keys: "run" (identity), "e:STEP" (an edge's rejections, feedback and targets; with the rejections
-alone: it passed, and forgets up to so many), "t:STEP" (counts, added up), "o:STEP" (an accepted output). Adapters add keys of their own; every other
-key is replaced, and None deletes it. All values are plain JSON values but outputs.
+alone: it passed, and forgets up to so many), "t:STEP" (counts, added up), "o:STEP" (an accepted
+output). Adapters add keys of their own; every other key is replaced, and None deletes it. All
+values are plain JSON values but outputs.
 """
 
 from __future__ import annotations

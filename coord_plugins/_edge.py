@@ -121,7 +121,7 @@ class ValidationEdge:
         if not isinstance(of, str):
             return of(output)
         if isinstance(output, Mapping):
-            return output[of] if of in output else output
+            return output.get(of, output)
         return getattr(output, of, output)
 
     def put(self, output: Any, selected: Any) -> Any:

@@ -176,4 +176,3 @@ def _failed(
     said = Judgement(validator.name, validator.kind, None, None, label, reason, spent)
     assert isinstance(failure, ValidatorError)
     return failure, said
-

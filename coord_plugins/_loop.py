@@ -117,7 +117,8 @@ def settling(step: Step, *, value: Any = None, error: Exception | None = None) -
 
 def _report_circuit(step: Step, error: Exception | None) -> None:
     """Tell the breaker: only transient failures open it, and a bad answer is an answer."""
-    assert step.circuit is not None and step.retry is not None
+    assert step.circuit is not None
+    assert step.retry is not None
     if error is None or step.retry.kind_of(error) == "invalid":
         step.circuit.report(False, step.run.clock.monotonic())
     elif step.retry.kind_of(error) == "transient":

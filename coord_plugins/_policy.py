@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ._budget import Budget
 from ._call import bind
-from ._edge import END, HUMAN, START, STOP, ValidationEdge
+from ._edge import HUMAN, START, STOP, ValidationEdge
 from ._mode import Mode, check_mode
 from ._retry import Retry, as_retry
 from ._validators import Validator, as_validator
@@ -124,16 +124,21 @@ class Policy:
             if step != "*":
                 _known(step, known, "retry")
             for fallback in retry.fallbacks if retry else ():
-                if isinstance(fallback, str):
-                    _known(fallback, known, f"retry of {step!r}: fallbacks")
-                elif not (callable(fallback) or isinstance(fallback, host.models)):
-                    raise PolicyError(
-                        f"retry of {step!r}: {host.name} cannot use the fallback {fallback!r}; "
-                        "it takes a step's name or a callable like the step"
-                        + (" or a model object" if host.models else "")
-                    )
+                _check_fallback(step, fallback, known, host)
         if self.budget and self.budget.otherwise not in (None, STOP):
             _known(str(self.budget.otherwise), known, "budget: otherwise")
+
+
+def _check_fallback(step: str, fallback: Any, known: set[str], host: Host) -> None:
+    where = f"retry of {step!r}"
+    if isinstance(fallback, str):
+        _known(fallback, known, f"{where}: fallbacks")
+    elif not (callable(fallback) or isinstance(fallback, host.models)):
+        models = " or a model object" if host.models else ""
+        raise PolicyError(
+            f"{where}: {host.name} cannot use the fallback {fallback!r}; it takes a step's name "
+            f"or a callable like the step{models}"
+        )
 
 
 def _known(name: str, known: set[str], where: str) -> None:

@@ -97,9 +97,7 @@ class Retry:
             return "transient"
         return "invalid" if classify(error) == "invalid" else "fatal"
 
-    def delay(
-        self, tries: int, rand: Callable[[], float], asked: float | None = None
-    ) -> float:
+    def delay(self, tries: int, rand: Callable[[], float], asked: float | None = None) -> float:
         """Seconds to wait after `tries` failed calls (from 1).
 
         Args:

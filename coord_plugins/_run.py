@@ -114,7 +114,7 @@ class Run:
         *,
         input: Any = None,
         branch: str = "",
-        reachable: Callable[[str], bool] = lambda target: True,
+        reachable: Callable[[str], bool] = lambda _: True,
         edge: Any = None,
         retry: Any = None,
     ) -> Step:
@@ -144,9 +144,8 @@ class Run:
     def feedback_for(self, name: str, *, but: str | None = None) -> str | None:
         """The words of every edge (`but` one step's) that waits for this step to do better."""
         names = {name, START} if name in self.coord.entries else {name}
-        words = [
-            s.feedback for n, s in self.edges.items() if n != but and not names.isdisjoint(s.targets)
-        ]
+        waiting = [s for step, s in self.edges.items() if step != but]
+        words = [s.feedback for s in waiting if not names.isdisjoint(s.targets)]
         return "\n".join(words) if words else None
 
     def given_right(self, name: str) -> bool:
@@ -177,8 +176,11 @@ class Run:
         return durable
 
     def _move_edge(self, step: Step) -> list[Any]:
-        """Keep the edge's new state. A pass only forgets the rejections that it answers: a
-        parallel branch may have been rejected in the meantime, and that counts."""
+        """Keep the edge's new state.
+
+        A pass only forgets the rejections that it answers: a parallel branch may have been
+        rejected in the meantime, and that counts.
+        """
         if step.state is not None:
             self.edges[step.name] = step.state
             return [*step.state]

@@ -59,9 +59,7 @@ def schema(
         if label is None:
             return Parsed(value) if replace else True
         said = "the JSON was repaired"
-        return Verdict(
-            passed=True, label=label, explanation=said, value=value if replace else None
-        )
+        return Verdict(passed=True, label=label, explanation=said, value=value if replace else None)
 
     title = name or f"schema({getattr(model, '__name__', model)})"
     return Validator(fn=fits_schema, name=title, ends_chain=True, **settings)

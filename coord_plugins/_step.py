@@ -115,8 +115,10 @@ class Step:
 
     @property
     def idempotency_key(self) -> str:
-        """Stable across retries of one execution and its resume; new for each regenerated
-        candidate. Give it to a system with side effects as its idempotency key."""
+        """Stable across retries of one execution and its resume; new for each new candidate.
+
+        Give it to a system with side effects as its idempotency key.
+        """
         tally = self.run.tallies.get(self.name)
         done = (tally.completed if tally is not None else 0) + self.produced
         branch = f"{self.branch}:" if self.branch else ""
@@ -196,8 +198,10 @@ class Step:
         return self.run.take(self)
 
     def abandon(self) -> None:
-        """The host will run this step again from its first attempt (interrupt, cancellation):
-        nothing enters the record but the money that was spent."""
+        """The host will run this step again from its first attempt (interrupt, cancellation).
+
+        Nothing enters the record but the money that was spent.
+        """
         self.run.write_off(self)
 
 

@@ -1,4 +1,4 @@
-"""Validators: `check`, `judge`, `any_of`, `grounded`, `from_evaluator` (and `schema`, next door)."""
+"""Validators: `check`, `judge`, `any_of`, `grounded`, `from_evaluator`; `schema` is next door."""
 
 from __future__ import annotations
 

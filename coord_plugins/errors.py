@@ -1,11 +1,11 @@
 """Every error of the library, one tree.
 
 CoordError
-├── PolicyError (ValueError)            a policy that cannot hold: wrong step, rung, number or signature
+├── PolicyError (ValueError)            a policy that cannot hold: step, rung, number, signature
 │   ├── UnknownStepError                a step name that the pipeline does not have
 │   ├── AlreadyAttachedError            a host that already carries another policy
 │   └── AsyncValidatorError             an async validator where only synchronous code runs
-├── UnsupportedHostError                the host's private shape changed, or it cannot do what is asked
+├── UnsupportedHostError                the host's private shape changed, or it cannot do this
 ├── StoreError                          a named store that cannot be opened, or refuses a write
 ├── InvalidOutputError (ValueError)     raised by a step: the model's reply has not the asked form
 ├── ValidatorError                      a validator raised, timed out or returned nonsense

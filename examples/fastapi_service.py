@@ -1,10 +1,10 @@
-"""A web service: every answer carries its run's id, and reports split by tenant.
+r"""A web service: every answer carries its run's id, and reports split by tenant.
 
 Run it with any ASGI server, for example:
 
     uvicorn --app-dir examples --factory fastapi_service:create_app
 
-    curl -H "X-Tenant: acme" -d '{"question": "Why so much?"}' \\
+    curl -H "X-Tenant: acme" -d '{"question": "Why so much?"}' \
          -H "Content-Type: application/json" localhost:8000/threads/t1/ask
 
 `COORD_MODE=off` switches everything off, `COORD_MODE=observe` only records.

@@ -19,10 +19,20 @@ from unittest.mock import patch
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT)] if str(ROOT) not in sys.path else []
 
-from coord_plugins import (  # noqa: E402 - after the path
-    _bus, _config, _coord, _decide, _drive, _judge, _loop, _outcome, _run, _stores,
+from coord_plugins import (  # noqa: E402 - after the path  # noqa: E402
+    ValidationEdge,
+    Validator,
+    Verdict,
+    _config,
+    _coord,
+    _decide,
+    _drive,
+    _judge,
+    _loop,
+    _outcome,
+    _run,
+    _stores,
 )  # fmt: skip
-from coord_plugins import ValidationEdge, Validator, Verdict  # noqa: E402
 from coord_plugins._bus import Delivery  # noqa: E402
 from coord_plugins._coord import Coord  # noqa: E402
 from coord_plugins._retry import Allowance, Circuit, Retry  # noqa: E402
@@ -30,7 +40,7 @@ from coord_plugins._run import Run  # noqa: E402
 from coord_plugins._step import Step  # noqa: E402
 from coord_plugins._tally import StepTally  # noqa: E402
 from coord_plugins.host import Accept, Again, Escalate, Fail, Fallback  # noqa: E402
-from coord_plugins.testing import _plain, assert_identities  # noqa: E402
+from coord_plugins.testing import _plain  # noqa: E402
 from coord_plugins.testing.conformance import Conformance, PlainDriver  # noqa: E402
 
 Patches = list[Any]
@@ -119,17 +129,27 @@ def failed_is_rejected() -> Patches:
 
 
 def accept_all(decision: Any, after: Any, before: Any, given: Any) -> Any:
-    return (Accept(), after) if isinstance(decision, Again) and decision.feedback else (decision, after)
+    return (
+        (Accept(), after)
+        if isinstance(decision, Again) and decision.feedback
+        else (decision, after)
+    )
 
 
 def count_errors(decision: Any, after: Any, before: Any, given: Any) -> Any:
     spent = after._replace(rejects=after.rejects + 1)
-    return (decision, spent) if isinstance(decision, Again) and not decision.feedback else (decision, after)
+    return (
+        (decision, spent)
+        if isinstance(decision, Again) and not decision.feedback
+        else (decision, after)
+    )
 
 
 def stale_tries(decision: Any, after: Any, before: Any, given: Any) -> Any:
     kept = after._replace(tries=2)
-    return (decision, kept) if isinstance(decision, Again) and decision.feedback else (decision, after)
+    return (
+        (decision, kept) if isinstance(decision, Again) and decision.feedback else (decision, after)
+    )
 
 
 def no_fallback(decision: Any, after: Any, before: Any, given: Any) -> Any:
@@ -147,7 +167,7 @@ def forgetful_edge() -> Patches:
 
     def move(step: Any, *rest: Any) -> None:
         real(step, *rest)
-        if step.state is not None:
+        if step.state is not None and step.execution < 4:  # a bounded mistake, so that it ends
             step.state = step.state._replace(rejects=0)
             step.counters = step.counters._replace(rejects=max(0, step.counters.rejects - 1))
 
@@ -174,7 +194,7 @@ def fresh_input_on_loop_back() -> Patches:
         error = real(self, run, kept, name, decision)
         if isinstance(decision, Again):
             kept.inputs.clear()
-            kept.state = {key: "changed" for key in kept.state}
+            kept.state = dict.fromkeys(kept.state, "changed")
         return error
 
     return attribute(_plain.Pipeline, "_go_on", go_on)
@@ -193,7 +213,9 @@ def leaking_host() -> Patches:
 
 def swallowed_cancellation() -> Patches:
     real = _outcome.error_class
-    return attribute(_outcome, "error_class", lambda e: "crash" if real(e) == "cancelled" else real(e))
+    return attribute(
+        _outcome, "error_class", lambda e: "crash" if real(e) == "cancelled" else real(e)
+    )
 
 
 def no_limit_class() -> Patches:
@@ -285,64 +307,161 @@ class Rule(NamedTuple):
 RULES = [
     Rule("4.1.1", "only the first validator judges", first_validator_only),
     Rule("4.1.1", "a failing schema does not end the chain", schema_goes_on),
-    Rule("4.1.1", "a parsed value is not handed on", lambda: attribute(ValidationEdge, "put", lambda e, o, s: o)),
-    Rule("4.1.2", "`inputs` and `ctx` are not given", lambda: attribute(Validator, "call", lambda v, o, c: v.fn(o))),
+    Rule(
+        "4.1.1",
+        "a parsed value is not handed on",
+        lambda: attribute(ValidationEdge, "put", lambda e, o, s: o),
+    ),
+    Rule(
+        "4.1.2",
+        "`inputs` and `ctx` are not given",
+        lambda: attribute(Validator, "call", lambda v, o, c: v.fn(o)),
+    ),
     Rule("4.1.2", "`of` is ignored", lambda: attribute(ValidationEdge, "select", lambda e, o: o)),
     Rule("4.1.2", "a raised rejection is an error", lambda: attribute(_judge, "rejections", tuple)),
-    Rule("4.1.2", "a goal sees no context", lambda: attribute(_coord, "_goal_context", lambda r: None)),
+    Rule(
+        "4.1.2",
+        "a goal sees no context",
+        lambda: attribute(_coord, "_goal_context", lambda r: None),
+    ),
     Rule("4.1.3", "a failing validator is not asked again", no_retry_of_validators),
     Rule("4.1.3", "`on_error` is ignored", lambda: attribute(_judge, "_despite", lambda v, e: e)),
     Rule("4.1.3", "a validator error is a rejection", failed_is_rejected),
     Rule("4.1.3", "a judge blocks the event loop", judges_inline, True),
     Rule("4.1.4", "rejected output goes on", lambda: decided(accept_all)),
     Rule("4.1.4", "rejected output enters the state", leaking_host),
-    Rule("4.1.5", "feedback reaches nobody", lambda: attribute(Run, "feedback_for", lambda r, n, but=None: None)),
+    Rule(
+        "4.1.5",
+        "feedback reaches nobody",
+        lambda: attribute(Run, "feedback_for", lambda r, n, but=None: None),
+    ),
     Rule("4.1.5", "feedback is not capped", lambda: attribute(_decide, "FEEDBACK_CAP", 10**9)),
     Rule("4.1.5", "model text is not fenced", lambda: attribute(_decide, "_fenced", str)),
-    Rule("4.1.5", "delivery is not noted", lambda: attribute(Step, "deliver", lambda s: s.feedback)),
+    Rule(
+        "4.1.5", "delivery is not noted", lambda: attribute(Step, "deliver", lambda s: s.feedback)
+    ),
     Rule("4.1.6", "a loop-back starts the count anew", forgetful_edge),
     Rule("4.1.6", "an error costs an attempt", lambda: decided(count_errors)),
     Rule("4.1.6", "a passed edge keeps its count", a_pass_is_remembered),
-    Rule("4.1.7", "every rejection stays in place", lambda: attribute(ValidationEdge, "target", lambda e, n: e.step)),
+    Rule(
+        "4.1.7",
+        "every rejection stays in place",
+        lambda: attribute(ValidationEdge, "target", lambda e, n: e.step),
+    ),
     Rule("4.1.7", "the target works on a changed input", fresh_input_on_loop_back),
     Rule("4.1.8", "what is exhausted is accepted silently", lambda: decided(no_otherwise)),
-    Rule("4.1.9", "a resume restores nothing", lambda: attribute(Run, "restore", lambda r, d: None)),
-    Rule("4.1.9", "an uncommitted execution is recorded", lambda: attribute(Run, "executions", _numbers)),
-    Rule("4.1.10", "control flow is an error", lambda: attribute(_plain, "PLAIN", dataclasses.replace(_plain.PLAIN, control_flow=()))),
+    Rule(
+        "4.1.9", "a resume restores nothing", lambda: attribute(Run, "restore", lambda r, d: None)
+    ),
+    Rule(
+        "4.1.9",
+        "an uncommitted execution is recorded",
+        lambda: attribute(Run, "executions", _numbers),
+    ),
+    Rule(
+        "4.1.10",
+        "control flow is an error",
+        lambda: attribute(_plain, "PLAIN", dataclasses.replace(_plain.PLAIN, control_flow=())),
+    ),
     Rule("4.1.10", "a cancelled run is a crash", swallowed_cancellation),
-    Rule("4.1.10", "the host's limit is not seen coming", lambda: given_to_decide(reachable=lambda t: True)),
+    Rule(
+        "4.1.10",
+        "the host's limit is not seen coming",
+        lambda: given_to_decide(reachable=lambda t: True),
+    ),
     Rule("4.1.10", "a reached limit is a crash", no_limit_class),
     Rule("4.1.11", "the async driver takes another rung", async_forgets_feedback, True),
-    Rule("4.2.1", "every error is transient", lambda: attribute(Retry, "kind_of", lambda r, e: "transient")),
-    Rule("4.2.1", "every error is fatal", lambda: attribute(Retry, "kind_of", lambda r, e: "fatal")),
-    Rule("4.2.1", "unreadable output is fatal", lambda: attribute(_decide, "classify", lambda e: "fatal") + attribute(Retry, "kind_of", lambda r, e: "fatal")),
-    Rule("4.2.2", "no backoff", lambda: attribute(Retry, "delay", lambda r, n, rand, asked=None: asked or r.initial_interval)),
-    Rule("4.2.2", "Retry-After is ignored", lambda: attribute(_decide, "retry_after", lambda e: None)),
+    Rule(
+        "4.2.1",
+        "every error is transient",
+        lambda: attribute(Retry, "kind_of", lambda r, e: "transient"),
+    ),
+    Rule(
+        "4.2.1", "every error is fatal", lambda: attribute(Retry, "kind_of", lambda r, e: "fatal")
+    ),
+    Rule(
+        "4.2.1",
+        "unreadable output is fatal",
+        lambda: (
+            attribute(_decide, "classify", lambda e: "fatal")
+            + attribute(Retry, "kind_of", lambda r, e: "fatal")
+        ),
+    ),
+    Rule(
+        "4.2.2",
+        "no backoff",
+        lambda: attribute(
+            Retry, "delay", lambda r, n, rand, asked=None: asked or r.initial_interval
+        ),
+    ),
+    Rule(
+        "4.2.2", "Retry-After is ignored", lambda: attribute(_decide, "retry_after", lambda e: None)
+    ),
     Rule("4.2.2", "no jitter", lambda: given_to_decide(rand=lambda: 1.0)),
     Rule("4.2.2", "tries are not fresh", lambda: decided(stale_tries)),
     Rule("4.2.3", "no deadline", lambda: given_to_decide(elapsed=0.0)),
-    Rule("4.2.3", "the budget is not checked", lambda: attribute(Run, "check_budget", lambda r: None)),
-    Rule("4.2.3", "unmeasured usage is ignored", lambda: attribute(Run, "_check_measurable", lambda *a: None)),
+    Rule(
+        "4.2.3", "the budget is not checked", lambda: attribute(Run, "check_budget", lambda r: None)
+    ),
+    Rule(
+        "4.2.3",
+        "unmeasured usage is ignored",
+        lambda: attribute(Run, "_check_measurable", lambda *a: None),
+    ),
     Rule("4.2.4", "fallbacks are not used", lambda: decided(no_fallback)),
-    Rule("4.2.4", "the breaker never opens", lambda: attribute(Circuit, "refuses", lambda c, now: None)),
+    Rule(
+        "4.2.4",
+        "the breaker never opens",
+        lambda: attribute(Circuit, "refuses", lambda c, now: None),
+    ),
     Rule("4.2.4", "the throttle allows all", lambda: attribute(Allowance, "take", lambda a: True)),
     Rule("4.2.5", "the key changes per try", short_key),
     Rule("4.2.5", "the key never changes", never_a_new_key),
-    Rule("4.3", "every recovery is a first pass", lambda: attribute(_outcome, "recovery", lambda t: "first_pass")),
-    Rule("4.3", "labels are not recorded", lambda: attribute(StepTally, "rejects_wrong", property(lambda t: 0, lambda t, v: None))),
+    Rule(
+        "4.3",
+        "every recovery is a first pass",
+        lambda: attribute(_outcome, "recovery", lambda t: "first_pass"),
+    ),
+    Rule(
+        "4.3",
+        "labels are not recorded",
+        lambda: attribute(StepTally, "rejects_wrong", property(lambda t: 0, lambda t, v: None)),
+    ),
     Rule("4.3", "the goal decides escalated runs", goal_decides_escalations),
-    Rule("4.3", "every error is a crash", lambda: attribute(_outcome, "error_class", lambda e: "crash")),
-    Rule("4.3", "every cost is a first one", lambda: attribute(_loop, "_bucket", lambda *a: "first")),
+    Rule(
+        "4.3",
+        "every error is a crash",
+        lambda: attribute(_outcome, "error_class", lambda e: "crash"),
+    ),
+    Rule(
+        "4.3", "every cost is a first one", lambda: attribute(_loop, "_bucket", lambda *a: "first")
+    ),
     Rule("4.3", "passes are not counted", uncounted),
     Rule("4.3", "a judge goal is not asked", eager_judge_goal),
     Rule("4.3", "modes are ignored", enforce_always),
-    Rule("4.3", "the goal is not asked", lambda: attribute(Coord, "finish", lambda c, run, output=None, error=None: run.close(error=error))),
+    Rule(
+        "4.3",
+        "the goal is not asked",
+        lambda: attribute(
+            Coord, "finish", lambda c, run, output=None, error=None: run.close(error=error)
+        ),
+    ),
     Rule("4.4.1", "listeners run inside the run", straight_to_the_listener),
-    Rule("4.4.1", "what fails is not spooled", lambda: attribute(Delivery, "_spool", lambda d, e: False)),
-    Rule("4.4.2", "`flush` does not wait and nothing is written", lambda: attribute(Delivery, "_deliver", lambda d, b: None)),
+    Rule(
+        "4.4.1",
+        "what fails is not spooled",
+        lambda: attribute(Delivery, "_spool", lambda d, e: False),
+    ),
+    Rule(
+        "4.4.2",
+        "`flush` does not wait and nothing is written",
+        lambda: attribute(Delivery, "_deliver", lambda d, b: None),
+    ),
     Rule("4.4.3", "payloads are always kept", always_captured),
-    Rule("4.4.3", "texts are kept as they are", lambda: attribute(_run, "clean", lambda text: text)),
-]  # fmt: skip
+    Rule(
+        "4.4.3", "texts are kept as they are", lambda: attribute(_run, "clean", lambda text: text)
+    ),
+]
 
 
 def _numbers(run: Any, name: str) -> Any:

@@ -72,11 +72,11 @@ def place_to_read(store: str | None) -> str | None:
     from .._config import configured
     from .._store import DEFAULT_PATH
 
-    if store is None and configured("store") is None:
-        if not DEFAULT_PATH.exists() and DEMO_STORE.exists():
-            typer.echo(f"coord: no runs of your own yet; this is {DEMO_STORE}", err=True)
-            return str(DEMO_STORE)
-    return store
+    named = store is not None or configured("store") is not None
+    if named or DEFAULT_PATH.exists() or not DEMO_STORE.exists():
+        return store
+    typer.echo(f"coord: no runs of your own yet; this is {DEMO_STORE}", err=True)
+    return str(DEMO_STORE)
 
 
 def print_json(data: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
     app.command("export")(export_command)
 
 
-def export_command(  # noqa: PLR0917  # typer reads options from parameters
+def export_command(  # typer reads options from parameters
     file: Annotated[
         str, typer.Argument(help="A .jsonl, .csv or .parquet file; - is JSON lines on stdout.")
     ],

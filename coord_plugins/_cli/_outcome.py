@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command("outcome")(outcome_command)
 
 
-def outcome_command(  # noqa: PLR0917  # typer reads options from parameters
+def outcome_command(  # typer reads options from parameters
     run_id: Annotated[str | None, typer.Argument(help="The run; or give --task.")] = None,
     passed: Annotated[
         bool | None, typer.Option("--passed/--failed", help="Whether the job was done.")

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("report")(report_command)
 
 
-def report_command(  # noqa: PLR0917  # typer reads options from parameters
+def report_command(  # typer reads options from parameters
     store: StoreOption = None,
     pipeline: PipelineOption = None,
     since: SinceOption = None,

@@ -1,9 +1,10 @@
 """The demo's job: a billing desk that answers tickets in plain words, in six steps.
 
 The job itself knows no host and nothing of the rest of the library: a billing database with its
-tickets and their true answers, the six steps with their prompts, a simulated model that goes wrong in 3 % of
-each step's executions, a validator per step, and the goal. `Desk` puts the library's policy on it, and `run_demo` sends the
-tickets through a framework's pipeline, bare and attached. A run of the bare job::
+tickets and their true answers, the six steps with their prompts, a simulated model that goes wrong
+in 3 % of each step's executions, a validator per step, and the goal. `Desk` puts the library's
+policy on it, and `run_demo` sends the tickets through a framework's pipeline, bare and attached. A
+run of the bare job::
 
     conn = open_billing()
     tickets, answers = load_tickets(conn)

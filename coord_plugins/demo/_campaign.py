@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -159,7 +160,12 @@ def run_demo(
     # The bare pipeline only observes: the validators judge, nothing is held, repeated or stopped.
     # So it is the pipeline as it was, and the validators' rates are measured on it.
     bare = wiring.attach(
-        host, *edges, pipeline=BARE, mode="observe", metadata={**metadata, "variant": "bare"}, **shared
+        host,
+        *edges,
+        pipeline=BARE,
+        mode="observe",
+        metadata={**metadata, "variant": "bare"},
+        **shared,
     )
     attached = wiring.attach(
         host,
@@ -198,11 +204,11 @@ def _campaign(
     with collect_runs() as records:
         for number in range(runs):
             ticket, trial = tickets[number % len(tickets)], number // len(tickets)
-            with working(ticket.id, trial), run_context(metadata={"trial": trial}):
-                try:
-                    wiring.run(host, {"ticket_id": ticket.id, "ticket": ticket.text})
-                except Exception:  # noqa: BLE001, S110 - a run that crashed is an outcome: it is in its record
-                    pass
+            inputs = {"ticket_id": ticket.id, "ticket": ticket.text}
+            labels = run_context(metadata={"trial": trial})
+            # a run that crashed is an outcome: it is in its record
+            with working(ticket.id, trial), labels, suppress(Exception):
+                wiring.run(host, inputs)
             progress()
     if len(records) != runs:
         raise StoreError(f"{runs} runs were made and {len(records)} have an outcome")

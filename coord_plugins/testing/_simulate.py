@@ -99,7 +99,7 @@ def simulate(
                 output, _ = pipeline.run(inputs)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as raised:
+        except BaseException as raised:  # noqa: BLE001 - handed to the caller in the result
             error = raised
     return Simulation(
         record=runs[-1] if runs else None,

@@ -18,7 +18,7 @@ from google.api_core import exceptions as google
 from coord_plugins import CircuitOpenError, classify
 from coord_plugins._classify import TRANSIENT_STATUS, http_status, retry_after
 
-T, I, F = "transient", "invalid", "fatal"
+T, INVALID, F = "transient", "invalid", "fatal"
 request = httpx.Request("POST", "https://api.example/v1")
 
 
@@ -152,8 +152,8 @@ NAMED: list[tuple[Any, str]] = [
     (FileNotFoundError("x"), F),
     (PermissionError("x"), F),
     (OSError(28, "no space left on device"), F),
-    (json.JSONDecodeError("x", "y", 0), I),
-    (validation_error(), I),
+    (json.JSONDecodeError("x", "y", 0), INVALID),
+    (validation_error(), INVALID),
     (ValueError("x"), F),
     (KeyError("x"), F),
     (TypeError("x"), F),
@@ -173,7 +173,7 @@ def test_by_class(error: BaseException, kind: str) -> None:
 
 def test_langchain_parsers() -> None:
     exceptions = pytest.importorskip("langchain_core.exceptions")
-    assert classify(exceptions.OutputParserException("no JSON")) == I
+    assert classify(exceptions.OutputParserException("no JSON")) == INVALID
 
 
 def test_a_class_of_the_same_name_elsewhere_is_not_taken() -> None:

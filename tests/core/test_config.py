@@ -92,7 +92,7 @@ def test_explain_says_where_each_value_came_from(monkeypatch: pytest.MonkeyPatch
     assert found["mode"] == ("'observe'", "configure")
     assert found["capture"] == ("'none'", "default")
     monkeypatch.setenv("COORD_MODE", "off")
-    assert dict((n, s) for n, _, s in explain())["mode"] == "COORD_MODE"
+    assert {n: s for n, _, s in explain()}["mode"] == "COORD_MODE"
 
 
 def test_a_redact_hook_that_raises_does_not_hurt_the_run() -> None:

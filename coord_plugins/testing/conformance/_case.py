@@ -57,7 +57,7 @@ class Case:
     goal: Any = None
     """Judges the last step's output (None when there is none)."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Further arguments of `attach`: label, task, mode, listeners, prices, tags, metadata, store."""
+    """More arguments of `attach`: label, task, mode, listeners, prices, tags, metadata, store."""
     inputs: Sequence[str] = ("go",)
     """One run per input, one after the other, on one attached pipeline."""
     route: Route = "parameter"

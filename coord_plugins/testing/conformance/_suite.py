@@ -31,9 +31,11 @@ class Driver(Protocol):
         """
 
     def resume(self, case: Case, *, is_async: bool) -> Observed:
-        """As `run`, with a checkpoint: when the run is killed (`Killed`) or pauses, attach anew as
-        another process would, and resume, with `case.decision` as the person's answer. The
-        last `Ran` is the finished run. Hosts without checkpoints excuse the rules that need it.
+        """As `run`, with a checkpoint.
+
+        When the run is killed (`Killed`) or pauses, attach anew as another process would, and
+        resume, with `case.decision` as the person's answer. The last `Ran` is the finished run.
+        Hosts without checkpoints excuse the rules that need it.
         """
 
     def pause(self) -> None:

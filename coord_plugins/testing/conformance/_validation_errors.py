@@ -92,7 +92,7 @@ class ValidatorErrors(Suite):
         release = threading.Event()
 
         def slow(output: str) -> bool:
-            return release.wait(5)
+            return release.wait(2)
 
         try:
             seen = self.run(
@@ -107,9 +107,7 @@ class ValidatorErrors(Suite):
         assert tally(seen.record, "writer").validators["slow"][:4] == [1, 0, 0, 1]
 
     def test_4_1_3_judge_runs_beside_the_loop(self, is_async: bool) -> None:
-        """On an event loop a synchronous judge runs in a thread, with the context; a code
-        check runs inline.
-        """
+        """On an event loop a synchronous judge runs in a thread; a code check runs inline."""
         threads: dict[str, int] = {}
 
         def model(output: str, ctx: Handover) -> bool:

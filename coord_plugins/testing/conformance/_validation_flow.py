@@ -27,14 +27,14 @@ class Flow(Suite):
         """A step that raises gives no candidate."""
         seen = self.run(
             is_async,
-            steps={"writer": [BAD, TimeoutError("slow"), GOOD]},
+            steps={"writer": [TimeoutError("slow"), BAD, TimeoutError("slow"), GOOD]},
             edges=[edge("writer", max_attempts=2)],
             retry=Retry(max_attempts=2, jitter=False),
             goal=goal_is(GOOD),
         )
-        assert counts(seen.record, "writer") == (3, 1, 1, 0, 0)
-        assert tally(seen.record, "writer").retries == 1
-        assert seen.feedback("writer") == [None, "do better", "do better"]
+        assert counts(seen.record, "writer") == (4, 1, 1, 0, 0)
+        assert tally(seen.record, "writer").retries == 2
+        assert seen.feedback("writer") == [None, None, "do better", "do better"]
         assert seen.record.outcome == "success.unjudged"
 
     def test_4_1_6_a_passed_edge_starts_anew(self, is_async: bool) -> None:
@@ -48,6 +48,22 @@ class Flow(Suite):
         assert seen.order == ["reader", "reader", "writer", "reader", "reader", "writer"]
         assert counts(seen.record, "reader") == (4, 2, 2, 0, 0)
         assert counts(seen.record, "writer") == (2, 1, 1, 0, 0)
+
+    def test_4_1_6_a_passed_loop_back_edge_starts_anew(self, is_async: bool) -> None:
+        """The same for an edge that goes back to an earlier step itself."""
+        seen = self.run(
+            is_async,
+            steps={"triage": ["t"], "reader": [BAD, GOOD, BAD, GOOD], "writer": [BAD, GOOD]},
+            edges=[
+                edge("reader", back_to="triage", max_attempts=2),
+                edge("writer", back_to="triage"),
+            ],
+            goal=goal_is(GOOD),
+        )
+        round_trip = ["triage", "reader", "triage", "reader", "writer"]
+        assert seen.order == round_trip * 2
+        assert counts(seen.record, "reader") == (4, 2, 2, 0, 0)
+        assert seen.feedback("triage") == [None, "do better", "do better", "do better\ndo better"]
 
     def test_4_1_6_each_run_counts_for_itself(self, is_async: bool) -> None:
         """A new run starts every count anew."""
