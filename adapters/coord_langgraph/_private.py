@@ -25,7 +25,7 @@ from typing import Any
 
 from coord_plugins import UnsupportedHostError
 
-TESTED = ("1.0.10", "1.1.10", "1.2.0", "1.2.17", "1.2.22")
+TESTED = ("1.0.10", "1.1.10", "1.2.0", "1.2.17", "1.2.24")
 """The LangGraph versions that the suite passes on."""
 LAST_GOOD = TESTED[-1]
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +64,8 @@ class Ledger:
 
 
 @pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    yield Ledger()
+def ledger() -> Ledger:
+    return Ledger()
 
 
 def asking(lab: Lab, *, at: tuple[int, ...]) -> Any:

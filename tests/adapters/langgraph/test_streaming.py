@@ -15,8 +15,8 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
-from coord_plugins import Retry, ValidationEdge, check, judge
 from coord_plugins import START as ENTRY
+from coord_plugins import Retry, ValidationEdge, check, judge
 
 from .graphs import Lab, positive, static
 from .models import Scripted, Whole
@@ -312,9 +312,10 @@ def test_the_hidden_channel_is_nowhere(is_async: bool) -> None:
     app = quietly_attached(bare, ValidationEdge("b", positive, back_to=("a", "a")))
     out = lab.run(app, {"x": 0}, CONFIG)
     states = [app.get_state(CONFIG), *app.get_state_history(CONFIG)]
-    schemas = [getattr(app, f"get_{k}_jsonschema")() for k in ("input", "output", "context")]
+    kinds = [f"get_{kind}_jsonschema" for kind in ("input", "output", "context")]
+    schemas = [getattr(app, kind)() for kind in kinds]
     assert "__coord__" not in repr([out, states, schemas, app.get_graph().to_json()])
-    assert schemas == [getattr(bare, f"get_{k}_jsonschema")() for k in ("input", "output", "context")]
+    assert schemas == [getattr(bare, kind)() for kind in kinds]
     kept = saver.get_tuple(CONFIG).checkpoint["channel_values"]["__coord__"]
     assert kept["run"]["id"] == app.coord.last.run_id
 

@@ -17,8 +17,8 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send
 from pydantic import BaseModel
 
-from coord_plugins import CoordWarning, ValidationEdge, schema
 from coord_plugins import START as ENTRY
+from coord_plugins import CoordWarning, ValidationEdge, schema
 
 from .graphs import (
     Lab,
