@@ -37,9 +37,7 @@ class RunHandler(BaseCallbackHandler):
         self._root: UUID | None = None
         self._models: dict[UUID, str | None] = {}
 
-    def on_chain_start(
-        self, serialized: Any, inputs: Any, *, run_id: UUID, **kwargs: Any
-    ) -> None:
+    def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """The first chain that starts under this handler is the graph itself."""
         if self._root is None:
             self._root = run_id

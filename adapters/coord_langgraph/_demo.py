@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from coord_plugins import PolicyError
-from coord_plugins.demo import STEPS, Desk, SimulatedModel, prompt_for
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langgraph.graph import END, START, StateGraph
+
+from coord_plugins import PolicyError
+from coord_plugins.demo import STEPS, Desk, SimulatedModel, prompt_for
 
 from ._attach import attach
 
@@ -103,7 +104,7 @@ def real_chat(model: str) -> BaseChatModel:
         chat: BaseChatModel = init_chat_model(model, max_retries=0, timeout=60)
     except ImportError as error:
         raise PolicyError(f"--model {model}: install the provider's package ({error})") from error
-    except Exception as error:  # noqa: BLE001 - each provider has its own class for a missing key
+    except Exception as error:
         raise PolicyError(
             f"--model {model}: the model could not be made; is its key set? ({error})"
         ) from error

@@ -53,7 +53,7 @@ class Attached:
         chunks = super().stream(input, config, **kwargs)  # type: ignore[misc]  # the mixin's other base
         try:
             while True:
-                with session.active():
+                with session:
                     try:
                         chunk = next(chunks)
                     except StopIteration:
@@ -63,7 +63,7 @@ class Attached:
             if session.may_be_at_a_breakpoint:
                 session.check(self.get_state(session.latest))  # type: ignore[attr-defined]  # the mixin's other base
         except BaseException as error:
-            with session.active():
+            with session:
                 chunks.close()
             session.ended(error)
             session.finish()
@@ -80,7 +80,7 @@ class Attached:
         chunks = super().astream(input, config, **kwargs)  # type: ignore[misc]  # the mixin's other base
         try:
             while True:
-                with session.active():
+                with session:
                     try:
                         chunk = await anext(chunks)
                     except StopAsyncIteration:
@@ -90,7 +90,7 @@ class Attached:
             if session.may_be_at_a_breakpoint:
                 session.check(await self.aget_state(session.latest))  # type: ignore[attr-defined]  # the mixin's other base
         except BaseException as error:
-            with session.active():
+            with session:
                 await chunks.aclose()
             session.ended(error)
             await session.afinish()

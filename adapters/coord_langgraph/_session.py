@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.runnables.config import merge_configs
@@ -70,6 +68,7 @@ class Session:
         if run is None:
             return False
         self.run = run
+        self._active = activate(run)
         self.handler = RunHandler(run)
         self.graph_run = GraphRun(
             run,
@@ -80,20 +79,19 @@ class Session:
         )
         return True
 
-    @contextmanager
-    def active(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """While LangGraph works: this is the current run, and its handler listens.
 
         Only around LangGraph's own work and never across a `yield`, so that nothing leaks into
-        the caller that consumes the stream.
+        the caller that consumes the stream. It happens for every chunk, so it is cheap.
         """
-        tokens = (graph_run.set(self.graph_run), handler.set(self.handler))
-        try:
-            with activate(self.run):
-                yield
-        finally:
-            graph_run.reset(tokens[0])
-            handler.reset(tokens[1])
+        self._active.__enter__()
+        self._tokens = (graph_run.set(self.graph_run), handler.set(self.handler))
+
+    def __exit__(self, *error: object) -> None:
+        graph_run.reset(self._tokens[0])
+        handler.reset(self._tokens[1])
+        self._active.__exit__(*error)
 
     def ended(self, error: BaseException | None) -> None:
         """Read how LangGraph stopped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langgraph.errors import GraphBubbleUp
@@ -28,6 +29,19 @@ from ._values import as_fields, feedback_message, neutral, with_update, without_
 
 if TYPE_CHECKING:
     from ._node import Node
+
+
+def _reachable(node: Node, config: Any, target: str) -> bool:
+    """Whether the recursion limit leaves room for target, edge and end.
+
+    Not a method: a step that knew its visit would be a circle, and all that hangs on it (config,
+    callbacks, state) would wait for the garbage collector, which costs more than the visit.
+    """
+    left = config["configurable"].get(SCRATCHPAD)
+    if left is None:
+        return True
+    needed = 1 + node.topology.distance(target, node.name) + node.topology.tail(node.name)
+    return bool(left.stop - left.step > needed)
 
 
 class Visit:
@@ -60,7 +74,10 @@ class Visit:
             going_on.pop(0)
             if going_on
             else found.run.enter(
-                node.name, input=self.input, branch=branch, reachable=self._reachable
+                node.name,
+                input=self.input,
+                branch=branch,
+                reachable=partial(_reachable, node, config),
             )
         )
         if node.has_timeout:
@@ -84,15 +101,6 @@ class Visit:
         argument = given if self.push else as_fields(given)
         self.change.update(found.remember(name, argument, self.superstep, self.push))
         return given
-
-    def _reachable(self, target: str) -> bool:
-        """Whether the recursion limit leaves room for target, edge and end."""
-        left = self.config["configurable"].get(SCRATCHPAD)
-        if left is None:
-            return True
-        topology, name = self.node.topology, self.node.name
-        needed = 1 + topology.distance(target, name) + topology.tail(name)
-        return bool(left.stop - left.step > needed)
 
     # ------------------------------------------------------------------ each attempt
 
