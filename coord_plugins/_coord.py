@@ -218,9 +218,12 @@ class Coord:
         with self._lock:
             return self._circuits.setdefault(target, Circuit(breaker))
 
-    def finished(self, record: RunRecord) -> None:
-        """Keep a record for `.runs`."""
+    def finished(self, record: RunRecord, *, resumed: bool = False) -> None:
+        """Keep a record for `.runs`; a run that is continued after its end keeps one record."""
         with self._lock:
+            if resumed:
+                for kept in [r for r in self.runs if r.run_id == record.run_id]:
+                    self.runs.remove(kept)
             self.runs.append(record)
 
     def publish(self, kind: Callable[[RunRecord], Any], make: Callable[[], RunRecord]) -> None:

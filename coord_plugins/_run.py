@@ -99,6 +99,7 @@ class Run:
         self.would_stop: str | None = None
         self.resumable = False
         self.done: bool = False
+        self.resumed = False
         self.token: contextvars.Token[Run | None] | None = None
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
@@ -338,6 +339,7 @@ class Run:
         """
         identity = durable.get("run") or {}
         if identity.get("id"):
+            self.resumed = True
             self.run_id = identity["id"]
             self.started_at = identity.get("at", self.started_at)
             self.task = identity.get("task") or self.task
@@ -401,7 +403,7 @@ class Run:
             lost_at=blamed,
         )
         log.debug("run %s of %s ended: %s", self.run_id, self.policy.pipeline, outcome)
-        self.coord.finished(record)
+        self.coord.finished(record, resumed=self.resumed)
         for collector in self._collectors:
             collector.append(record)
         self.coord.publish(RunFinished, lambda: record)

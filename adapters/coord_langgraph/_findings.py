@@ -53,6 +53,8 @@ def findings(graph: Any, policy: Policy, topology: Topology) -> Iterable[str]:
         if edge.otherwise == HUMAN and not graph.checkpointer:
             yield f"edge {edge.step!r}: otherwise=HUMAN needs a checkpointer when the graph runs"
         yield from topology.findings(edge)
+        if edge.max_attempts == 1:
+            continue  # it never loops, so that there is no feedback
         for name in dict.fromkeys((edge.step, *edge.back_to)):
             for step in topology.entries if name == START else (name,):
                 if not _has_route(graph, step, edge):
