@@ -8,21 +8,24 @@ from ._bus import flush
 from ._classify import classify
 from ._clock import Clock, use_clock
 from ._config import configure
-from ._coord import Coord, record_outcome
+from ._context import collect_runs, current_run, run_context
+from ._coord import Coord
 from ._decorators import retrying, validated
 from ._edge import END, HUMAN, START, STOP, ValidationEdge
+from ._evaluators import from_evaluator, grounded
 from ._events import Event, Listener, OutcomeRecorded, RunFinished, RunPaused, RunStarted
+from ._label import record_outcome
 from ._outcome import OUTCOMES
 from ._policy import LATER
 from ._record import Note, RunRecord
 from ._retry import Breaker, Retry, Throttle
-from ._run import Run, collect_runs, current_run, run_context
+from ._run import Run
 from ._schema import schema
 from ._stats import wilson
 from ._step import Step, current_feedback, current_step
 from ._tally import Judgement, StepSettled, StepTally
 from ._track import StopRun, track
-from ._validators import Validator, any_of, check, from_evaluator, grounded, judge
+from ._validators import Validator, any_of, check, judge
 from ._verdict import Handover, Verdict
 from .errors import (
     AlreadyAttachedError,

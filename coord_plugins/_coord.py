@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ._bus import Delivery, deliveries, delivery_of
+from ._bus import Delivery, delivery_of
 from ._clock import current_clock
 from ._config import clean, configured, current_mode, generation
+from ._context import current as running
 from ._drive import adrive, drive
-from ._edge import START
 from ._events import OutcomeRecorded
+from ._explain import explained
 from ._judge import Judging, ask
 from ._late import judge_later
 from ._outcome import describe
@@ -23,11 +24,10 @@ from ._prices import Prices
 from ._record import RunRecord
 from ._retry import Breaker, Circuit
 from ._run import Run
-from ._run import current as running
 from ._tally import StepSettled
 from ._validators import Validator
 from ._verdict import Handover
-from .errors import AsyncValidatorError, BudgetError, PolicyError, ValidatorError
+from .errors import AsyncValidatorError, BudgetError, ValidatorError
 
 if TYPE_CHECKING:
     from ._report import Report
@@ -89,7 +89,7 @@ class Coord:
 
     def explain(self) -> str:
         """The edges, feedback routes and worst-case calls of this policy, as text."""
-        return "\n".join(_explained(self.policy, self.host, self.findings))
+        return "\n".join(explained(self.policy, self.host, self.findings))
 
     def detach(self) -> Any:
         """The bare host object, as it was before `attach`."""
@@ -287,84 +287,3 @@ def _goal_context(run: Run) -> Handover:
         outputs=run.outputs,
         metadata=run.metadata,
     )
-
-
-def _explained(policy: Policy, host: Host, findings: Iterable[str]) -> Iterable[str]:
-    yield f"pipeline {policy.pipeline!r} on {host.name}, policy {policy.policy_id}"
-    for edge in policy.edges.values():
-        retry = policy.retry_of(edge.step)
-        tries = retry.max_attempts * (1 + len(retry.fallbacks)) if retry else 1
-        names = ", ".join(f"{v.name} ({v.kind})" for v in edge.validators)
-        ladder = " -> ".join("START" if t == START else t for t in edge.back_to)
-        after = edge.otherwise or "AttemptsExhaustedError (it also ends a batch)"
-        yield f"  {edge.step}: {names}"
-        yield f"    rejected: back to {ladder}; {edge.max_attempts} attempts; then {after}"
-        yield f"    worst case: {edge.max_attempts} x {tries} = {edge.max_attempts * tries} calls"
-    for step, retry in policy.retry.items():
-        said = "never repeated" if retry is None else f"up to {retry.max_attempts} tries"
-        yield f"  retry {step}: {said}"
-    if policy.budget is not None:
-        yield f"  {policy.budget}"
-    if policy.goal is not None:
-        yield f"  goal: {policy.goal.name} ({policy.goal.kind})"
-    elif policy.goal_later:
-        yield "  goal: labels come later, by record_outcome"
-    else:
-        yield "  no goal: runs stay unlabelled"
-    mode = current_mode(policy.mode)
-    if mode != "enforce":
-        yield f"  mode now: {mode}"
-    for finding in findings:
-        yield f"  note: {finding}"
-
-
-def record_outcome(
-    run_id: str | None = None,
-    *,
-    passed: bool,
-    source: str | None = None,
-    task: str | None = None,
-    pipeline: str | None = None,
-    at: float | None = None,
-    store: Any = None,
-) -> str:
-    """Record a label that arrives later, from any process.
-
-    The latest label by time counts; the history is kept, and every listener of this process
-    hears it.
-
-    Args:
-        run_id: The run; or
-        task: the task, whose latest run in `pipeline` is meant.
-        pipeline: With `task`.
-        passed: Whether the goal was met.
-        source: Where the label comes from, for example "ticket reopened".
-        at: Unix seconds; default now.
-        store: Where the run is recorded; default the configured store.
-
-    Returns:
-        The run's id.
-
-    Raises:
-        PolicyError: Neither a run nor a task with its pipeline is named, or there is none.
-    """
-    from ._stores import shared_store
-
-    opened = shared_store(store if store is not None else configured("store"))
-    if run_id is None:
-        if task is None or pipeline is None:
-            raise PolicyError("record_outcome: give run_id=, or task= and pipeline=")
-        run_id = opened.find_run(task=task, pipeline=pipeline) if opened is not None else None
-        if run_id is None:
-            raise PolicyError(
-                f"record_outcome: no run of task {task!r} in pipeline {pipeline!r} is stored"
-            )
-    when = current_clock().time() if at is None else at
-    event = OutcomeRecorded(run_id, passed, when, "late", clean(source))
-    found = {id(d): d for d in deliveries()}
-    if opened is not None:
-        own = delivery_of(opened)
-        found[id(own)] = own
-    for delivery in found.values():
-        delivery.put([event])
-    return run_id

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from ._call import declares, is_async_callable
 from ._clock import current_clock
 from ._config import current_mode
+from ._context import current as running
 from ._decide import Accept, Decision, Escalate
 from ._drive import Known, adrive, drive
 from ._edge import HUMAN, STOP, ValidationEdge
@@ -17,7 +18,6 @@ from ._loop import attempts
 from ._mode import Mode
 from ._outside import Outside, Spec
 from ._retry import Retry, as_retry
-from ._run import current as running
 from ._step import Step, current
 from ._track import StopRun
 from ._validators import UNSURE, Validator, passed_on

@@ -7,13 +7,13 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ._budget import Usage
 from ._clock import Clock, current_clock
 from ._config import clean, configured
+from ._context import collectors, current, labels
 from ._edge import START
 from ._events import RunFinished, RunPaused, RunStarted
 from ._mode import Mode
@@ -21,27 +21,18 @@ from ._outcome import describe, ending, lost_at, outcome_of
 from ._policy import Policy
 from ._record import Note, RunRecord
 from ._retry import limited
-from ._step import EdgeState, Step, running_step
+from ._spending import CHILD, OUTSIDE, Spending
+from ._step import EdgeState, Step
 from ._tally import StepSettled, StepTally
-from .errors import BudgetExceededError, UnpricedModelError, UsageUnavailableError
+from .errors import BudgetExceededError
 
 if TYPE_CHECKING:
     from ._coord import Coord
 
 log = logging.getLogger("coord_plugins.run")
-CHILD = "(child runs)"
-"""The step under which a run counts what its nested runs spent."""
-OUTSIDE = "(outside steps)"
-"""The step under which a run counts model calls that no step made."""
-
-current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("coord_run", default=None)
-_collectors: contextvars.ContextVar[tuple[list[RunRecord], ...]] = contextvars.ContextVar(
-    "coord_collectors", default=()
-)
-_labels: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("coord_labels")
 
 
-class Run:
+class Run(Spending):
     """A run that is under way; `current_run()` returns it.
 
     Attributes:
@@ -65,7 +56,7 @@ class Run:
         tags: tuple[str, ...] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        given = _labels.get({})
+        given = labels.get({})
         parent: Run | None = current.get()
         self.coord = coord
         self.policy: Policy = coord.policy
@@ -103,7 +94,7 @@ class Run:
         self.token: contextvars.Token[Run | None] | None = None
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
-        self._collectors = _collectors.get()
+        self._collectors = collectors.get()
         if mode != "off":
             coord.publish(RunStarted, self.record)
 
@@ -229,106 +220,6 @@ class Run:
         if event.decision in ("exhausted", "escalate", "fail"):
             self.blamed = event.step
 
-    # ------------------------------------------------------------------ money and limits
-
-    def add_usage(
-        self,
-        *,
-        model: str | None = None,
-        input_tokens: int | None = None,
-        output_tokens: int | None = None,
-        cost_usd: float | None = None,
-    ) -> None:
-        """Count one model call of this run, under the step that is running now.
-
-        Adapters call this for every call they see; call it yourself for a client that no
-        adapter sees.
-
-        Args:
-            model: The model's name, for the price table.
-            input_tokens: None: unknown, which is counted and not taken as 0.
-            output_tokens: As `input_tokens`.
-            cost_usd: US dollars; None: priced by the price table.
-
-        Raises:
-            UsageUnavailableError: A budget of the run needs a number that is not known.
-        """
-        known = input_tokens is not None and output_tokens is not None
-        if cost_usd is None and known:
-            price = self.coord.prices.cost
-            cost_usd = price(model, input_tokens or 0, output_tokens or 0)
-        usage = Usage(
-            input_tokens=input_tokens or 0,
-            output_tokens=output_tokens or 0,
-            cost_usd=cost_usd or 0.0,
-            calls=1,
-            unknown_tokens=0 if known else 1,
-            unknown_cost=0 if cost_usd is not None else 1,
-        )
-        self._spend(usage)
-        self._check_measurable(model, known, cost_usd)
-
-    def _spend(self, usage: Usage) -> None:
-        step = running_step()
-        with self._lock:
-            self.spent.add(usage)
-        if step is not None and step.run is self:
-            step.spend(usage)
-        else:
-            self.spend_on(OUTSIDE, "cost_first", usage)
-        outer = self.parent
-        while outer is not None:  # every run around this one pays, not only the next
-            with outer._lock:
-                outer.spent.add(usage)
-            outer.spend_on(CHILD, "cost_first", usage)
-            outer = outer.parent
-
-    def spend_on(self, name: str, bucket: str, usage: Usage) -> None:
-        """Count money directly in a tally."""
-        self.tallies.setdefault(name, StepTally())._spend(bucket, usage)
-
-    def _check_measurable(self, model: str | None, known: bool, cost: float | None) -> None:
-        budget = self.policy.budget
-        if budget is None or self.mode != "enforce":
-            return
-        if budget.max_tokens is not None and not known:
-            raise UsageUnavailableError(
-                f"the budget has max_tokens, but the reply of {model or 'a model'} carries no "
-                "token counts; use a model that reports usage, or drop max_tokens"
-            )
-        if budget.max_cost_usd is not None and cost is None:
-            if not known:
-                raise UsageUnavailableError(
-                    f"the budget has max_cost_usd, but the reply of {model or 'a model'} carries "
-                    "no token counts"
-                )
-            raise UnpricedModelError(
-                f"the budget has max_cost_usd, but the model {model!r} has no price; give "
-                f"prices={{{model!r}: (usd_per_million_input, usd_per_million_output)}}"
-            )
-
-    def check_budget(self, *, under_way: bool = False) -> BudgetExceededError | None:
-        """The budget's limit that is reached, if one is; what is under way is not stopped.
-
-        Args:
-            under_way: Asked for a model call inside an execution, which `max_attempts` has let
-                begin and so does not stop.
-        """
-        budget = self.policy.budget
-        if budget is None or self.over_budget or self.mode != "enforce":
-            return None
-        return budget.exceeded(
-            cost_usd=self.spent.cost_usd,
-            tokens=self.spent.input_tokens + self.spent.output_tokens,
-            elapsed=self.elapsed,
-            attempts=0 if under_way else self.started,
-        )
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds of running time, pauses excluded."""
-        return self.elapsed_before + self.clock.monotonic() - self.origin
-
     # ------------------------------------------------------------------ life
 
     def restore(self, durable: Mapping[str, Any]) -> None:
@@ -440,79 +331,4 @@ class Run:
         )
 
 
-def current_run() -> Run:
-    """The run that is under way here.
-
-    Raises:
-        LookupError: No attached pipeline or `track` is running in this context.
-    """
-    run = current.get()
-    if run is None:
-        raise LookupError("no run is under way here; use attach(...) or `with track(...)`")
-    return run
-
-
-@contextmanager
-def collect_runs() -> Iterator[list[RunRecord]]:
-    """Collect the records of the runs that start inside, also under concurrency.
-
-    Yields:
-        A list that each of these runs appends its record to when it ends.
-    """
-    found: list[RunRecord] = []
-    token = _collectors.set((*_collectors.get(), found))
-    try:
-        yield found
-    finally:
-        _collectors.reset(token)
-
-
-@contextmanager
-def run_context(
-    *,
-    task: str | None = None,
-    tags: tuple[str, ...] | list[str] = (),
-    metadata: Mapping[str, Any] | None = None,
-    run_id: str | None = None,
-) -> Iterator[None]:
-    """Label the runs that start inside, on any host. Nested contexts add up.
-
-    Args:
-        task: What the runs are to get done.
-        tags: Added to the runs' tags.
-        metadata: Added to the runs' metadata; inner contexts win.
-        run_id: The id of the one run that starts inside.
-    """
-    outer = _labels.get({})
-    merged: dict[str, Any] = {
-        "task": task or outer.get("task"),
-        "run_id": run_id,
-        "tags": (*outer.get("tags", ()), *tags),
-        "metadata": {**outer.get("metadata", {}), **(metadata or {})},
-    }
-    token = _labels.set(merged)
-    try:
-        yield
-    finally:
-        _labels.reset(token)
-
-
-class activate:  # noqa: N801 - used like a function, as contextlib's own classes are
-    """Make `run` the current run inside; an adapter does this around the host's own work."""
-
-    __slots__ = ("_run", "_token")
-
-    def __init__(self, run: Run) -> None:
-        """Prepare it; it may be entered again after it was left.
-
-        Args:
-            run: The run.
-        """
-        self._run = run
-
-    def __enter__(self) -> Run:
-        self._token = current.set(self._run)
-        return self._run
-
-    def __exit__(self, *error: object) -> None:
-        current.reset(self._token)
+__all__ = ["CHILD", "OUTSIDE", "Run"]

@@ -9,11 +9,11 @@ from typing import Any
 
 from ._budget import Budget
 from ._call import is_async_callable
+from ._context import current as running
 from ._coord import Coord
 from ._mode import Mode
 from ._policy import PLAIN, make_policy
 from ._run import Run
-from ._run import current as running
 
 
 class StopRun(Exception):  # noqa: N818 - a signal, like StopIteration, not an error

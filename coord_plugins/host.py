@@ -6,13 +6,14 @@ and passes ids on as strings. It has no policy and no thresholds of its own.
 """
 
 from ._call import declares
+from ._context import activate
 from ._coord import Coord
 from ._decide import Accept, Again, Decision, Escalate, Fail, Fallback
 from ._drive import arun_step, asettle, run_step, settle
 from ._durable import merge_durable
 from ._feedback import get_field, route_feedback, with_field
 from ._policy import Host, Policy, make_policy
-from ._run import Run, activate
+from ._run import Run
 from ._step import Step
 
 __all__ = [

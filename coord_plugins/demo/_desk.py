@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import START, STOP, Handover, InvalidOutputError, Retry, ValidationEdge, Validator, check
-from .._run import current_run
+from .._context import current_run
 from ._checks import checks
 from ._database import open_billing
 from ._job import STEPS, finish

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .._clock import current_clock
-from .._run import current_run
+from .._context import current_run
 from .._step import current_feedback, running_step
 
 
