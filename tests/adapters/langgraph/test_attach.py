@@ -101,9 +101,7 @@ def test_the_loop_back_is_drawn() -> None:
     assert ("b", "c", None) in drawn  # the user's own edge
     assert "rejected" in app.get_graph().draw_mermaid()
     app = quietly_attached(static(lab).compile(), ValidationEdge("b", positive, back_to=ENTRY))
-    assert ("b", "a", "rejected") in {
-        (e.source, e.target, e.data) for e in app.get_graph().edges
-    }
+    assert ("b", "a", "rejected") in {(e.source, e.target, e.data) for e in app.get_graph().edges}
 
 
 def test_attaching_twice() -> None:

@@ -165,9 +165,7 @@ def test_hold_in_a_subgraph(is_async: bool) -> None:
     """With `subgraphs=True` nothing of the rejected subgraph run shows, in no mode."""
     desk = Desk(is_async=is_async)
     app = quietly_attached(desk.build(nested=True).compile(), desk.edge())
-    chunks = desk.stream(
-        app, stream_mode=[*WEB, "values", "tasks", "debug"], subgraphs=True
-    )
+    chunks = desk.stream(app, stream_mode=[*WEB, "values", "tasks", "debug"], subgraphs=True)
     assert tokens(chunks) == "some |facts|a |truly |fine |draft"
     assert customs(chunks) == [{"from": "research", "n": 1}, {"from": "writer", "n": 2}]
     assert "wrong" not in repr(chunks)

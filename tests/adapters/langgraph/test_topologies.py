@@ -181,9 +181,7 @@ def test_sends_from_the_entry_are_made_again(is_async: bool) -> None:
 
 @SYNC_AND_ASYNC
 @pytest.mark.parametrize(("target", "calls"), [("w", 4), ((), 2)])
-def test_a_send_target_gets_its_arguments_again(
-    target: Any, calls: int, is_async: bool
-) -> None:
+def test_a_send_target_gets_its_arguments_again(target: Any, calls: int, is_async: bool) -> None:
     """Going back to a node that `Send` made repeats each of its arguments."""
     lab = Lab(1, is_async=is_async)
     graph = StateGraph(State)
