@@ -35,7 +35,7 @@ from ._host_retry import policies_of
 from ._memory import merge
 from ._node import Node
 from ._private import CHANNEL, SKIP_WRITE, ChannelWrite, ChannelWriteEntry, assert_shape
-from ._session import graph_run
+from ._session import current_graph_run
 from ._topology import Topology, edge_targets
 from ._writers import declare, guard
 
@@ -206,10 +206,12 @@ def _remember_start(keep_input: bool) -> Any:
     """START's extra write: the thread's new run begins, and an earlier one is forgotten."""
 
     def begin(value: Any) -> Any:
-        found = graph_run.get()
+        found = current_graph_run()
         if found is None:  # LangGraph only draws the graph
             return SKIP_WRITE
         remembered = found.remember(START, value, -1, False) if keep_input else {}
+        if not found.run.resumable:  # without a checkpointer nobody reads it
+            return SKIP_WRITE
         return {**found.begin(), **remembered}
 
     return ChannelWrite((ChannelWriteEntry(CHANNEL, mapper=begin),))

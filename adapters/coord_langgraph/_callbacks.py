@@ -15,6 +15,8 @@ from langgraph.errors import GraphInterrupt
 
 from coord_plugins import Run, current_run
 
+from ._memory import GraphRun
+
 
 class RunHandler(BaseCallbackHandler):
     """Hears the callbacks of one run.
@@ -30,8 +32,12 @@ class RunHandler(BaseCallbackHandler):
     run_inline = True
     raise_error = True
 
-    def __init__(self, run: Run) -> None:
+    ignore_chain = False
+    """Whether the graph's and its nodes' own events are of no interest."""
+
+    def __init__(self, run: Run, graph_run: GraphRun) -> None:
         self.run = run
+        self.graph_run = graph_run
         self.output: Any = None
         self.interrupted = False
         self._root: UUID | None = None

@@ -12,7 +12,7 @@ from coord_plugins.host import Coord, arun_step, run_step
 from ._functions import as_runnable
 from ._memory import GraphRun
 from ._private import RunnableCallable
-from ._session import graph_run
+from ._session import current_graph_run
 from ._topology import Topology
 from ._visit import Visit
 
@@ -95,7 +95,7 @@ class Node:
 
     def run(self) -> GraphRun | None:
         """The run under way, unless it belongs to another graph around this one."""
-        found = graph_run.get()
+        found = current_graph_run()
         return found if found is not None and found.run.coord is self.coord else None
 
     def serving(self, substitute: Any) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextvars
 from typing import Any
 
 from langchain_core.runnables.config import merge_configs
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
-from coord_plugins.host import Coord, activate
+from coord_plugins.host import Coord, Run, activate
 
 from ._callbacks import RunHandler, handler
 from ._memory import GraphRun, run_id_of
@@ -17,9 +16,14 @@ from ._thread import Kept, Thread
 LIVE = {"messages", "custom", "tools"}
 """Stream modes that show a node's inside while it works."""
 
-graph_run: contextvars.ContextVar[GraphRun | None] = contextvars.ContextVar(
-    "coord_graph_run", default=None
-)
+INTERRUPT = "__interrupt__"
+"""Where `invoke` returns what a person is asked."""
+
+
+def current_graph_run() -> GraphRun | None:
+    """The graph's run that is under way here, or None."""
+    found = handler.get()
+    return None if found is None else found.graph_run
 
 
 class Session:
@@ -69,15 +73,17 @@ class Session:
             return False
         self.run = run
         self._active = activate(run)
-        self.handler = RunHandler(run)
-        self.graph_run = GraphRun(
+        self.handler = RunHandler(run, self._remembered(run, kept))
+        return True
+
+    def _remembered(self, run: Run, kept: Kept) -> GraphRun:
+        return GraphRun(
             run,
             kept=kept.values,
             resumable=self.thread.saver is not None,
             forked=kept.forked,
             live=self._live,
         )
-        return True
 
     def __enter__(self) -> None:
         """While LangGraph works: this is the current run, and its handler listens.
@@ -86,18 +92,37 @@ class Session:
         the caller that consumes the stream. It happens for every chunk, so it is cheap.
         """
         self._active.__enter__()
-        self._tokens = (graph_run.set(self.graph_run), handler.set(self.handler))
+        self._token = handler.set(self.handler)
 
     def __exit__(self, *error: object) -> None:
-        graph_run.reset(self._tokens[0])
-        handler.reset(self._tokens[1])
+        handler.reset(self._token)
         self._active.__exit__(*error)
 
-    def ended(self, error: BaseException | None) -> None:
-        """Read how LangGraph stopped."""
+    def expect(self, kwargs: dict[str, Any]) -> None:
+        """Before LangGraph's `invoke`: where it returns the whole output, callbacks need not.
+
+        Hearing every chain costs a few microseconds a node.
+        """
+        whole = kwargs.get("stream_mode", "values") == "values" and not kwargs.get("output_keys")
+        self.handler.ignore_chain = whole and kwargs.get("version", "v1") == "v1"
+
+    def got(self, result: Any) -> None:
+        """Read what LangGraph's `invoke` returned."""
+        if not self.handler.ignore_chain:
+            return
+        self.handler.output = result
+        if isinstance(result, dict) and INTERRUPT in result:
+            self.handler.output = {k: v for k, v in result.items() if k != INTERRUPT}
+            self.handler.interrupted = True
+
+    def ended(self) -> None:
+        """LangGraph returned."""
+        self.paused = self.handler.interrupted
+
+    def failed(self, error: BaseException) -> None:
+        """LangGraph raised."""
         drained = type(error).__name__ == "GraphDrained"  # 1.2 and later
-        interrupted = error is None and self.handler.interrupted
-        self.paused = drained or interrupted or isinstance(error, GraphInterrupt)
+        self.paused = drained or isinstance(error, GraphInterrupt)
         # a ParentCommand ends a subgraph normally and goes on in its parent
         self.error = None if isinstance(error, GraphBubbleUp) else error
 
