@@ -6,14 +6,16 @@ import asyncio
 import json
 from typing import Any
 
-import anthropic
-import botocore.exceptions
-import httpx
-import openai
 import pydantic
 import pytest
-import requests
-from google.api_core import exceptions as google
+
+anthropic = pytest.importorskip("anthropic")
+botocore = pytest.importorskip("botocore")
+httpx = pytest.importorskip("httpx")
+openai = pytest.importorskip("openai")
+requests = pytest.importorskip("requests")
+google = pytest.importorskip("google.api_core.exceptions")
+pytest.importorskip("botocore.exceptions")
 
 from coord_plugins import CircuitOpenError, classify
 from coord_plugins._classify import TRANSIENT_STATUS, http_status, retry_after
