@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -31,6 +32,6 @@ def wait_for_goals(timeout: float) -> bool:
     for future in list(_pending):
         try:
             future.result(max(0.0, limit - time.monotonic()))
-        except TimeoutError:
+        except FutureTimeoutError:
             return False
     return True
