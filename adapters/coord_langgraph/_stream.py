@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import copy
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,9 @@ JUDGE_TAG = "coord:validate"
 """On every event of a validator, so that a consumer of a trace can tell it from the answer."""
 ATTEMPT_TAG = "coord:attempt:"
 """With the attempt's number, on every event inside a validated step."""
+HOST_SETS_CONFIG = sys.version_info >= (3, 11)
+"""Whether LangGraph itself gives async nodes their config; before 3.11 `interrupt()` and
+`get_stream_writer()` do not work in them, but in an attached graph they do."""
 NO_STREAM = "nostream"
 
 

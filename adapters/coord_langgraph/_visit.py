@@ -16,6 +16,7 @@ from ._memory import GraphRun
 from ._private import PUSH_TRIGGER, RUNTIME, SCRATCHPAD
 from ._stream import (
     ATTEMPT_TAG,
+    HOST_SETS_CONFIG,
     Held,
     again_config,
     configured,
@@ -129,7 +130,7 @@ class Visit:
                 raise
 
     def _in(self, config: Any) -> AbstractContextManager[None]:
-        unchanged = config is self.config and not self._watched
+        unchanged = HOST_SETS_CONFIG and config is self.config and not self._watched
         return nullcontext() if unchanged else configured(config)
 
     def _prepare(self, step: Step) -> tuple[Any, Any, Any, dict[str, Any]]:
@@ -170,9 +171,10 @@ class Visit:
         edge, runtime = self.node.edge, self.config["configurable"].get(RUNTIME)
         if edge is not None and edge.stream == "live" and runtime is not None:
             event = self.step.events[-1]
-            runtime.stream_writer(
-                {"type": "coord.rejected", "step": event.step, "execution": event.execution}
-            )
+            with configured(self.config):  # where the writer looks for its place
+                runtime.stream_writer(
+                    {"type": "coord.rejected", "step": event.step, "execution": event.execution}
+                )
 
     # ------------------------------------------------------------------ after
 
@@ -215,4 +217,5 @@ class Visit:
 
     def decided_by_human(self) -> Any:
         """Ask the person; their word is the node's output."""
-        return _exits.decided_by_human(self)
+        with configured(self.config):  # LangGraph does not, in async nodes before Python 3.11
+            return _exits.decided_by_human(self)

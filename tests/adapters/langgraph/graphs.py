@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import pytest
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send
 from typing_extensions import TypedDict
+
+
+def compare_with_bare(is_async: bool) -> None:
+    """Skip where the bare graph itself cannot do what the attached one does."""
+    if is_async and sys.version_info < (3, 11):
+        pytest.skip("before Python 3.11 LangGraph's async nodes have no interrupt() and no writer")
 
 
 class State(TypedDict, total=False):

@@ -16,6 +16,8 @@ import pytest
 
 from coord_plugins import flush, iter_runs, report
 
+from .graphs import compare_with_bare
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "fastapi_service.py"
 TENANTS = ["acme", "globex", "initech"]
 REQUESTS = 50
@@ -99,6 +101,7 @@ def test_the_stream_holds_rejected_drafts_back(service: Any) -> None:
 @pytest.mark.parametrize("mode", ["off", "observe"])
 def test_modes(service: Any, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bare graph's streams; observing adds records, and off nothing at all."""
+    compare_with_bare(mode == "observe")
     bare = streamed(service.create_app(service.build()))
     monkeypatch.setenv("COORD_MODE", mode)
     app = service.create_app()

@@ -31,7 +31,7 @@ from coord_plugins import (
     report,
 )
 
-from .graphs import Lab, State, positive, static
+from .graphs import Lab, State, compare_with_bare, positive, static
 from .test_topologies import SYNC_AND_ASYNC, quietly_attached
 
 CONFIG = {"configurable": {"thread_id": "t"}}
@@ -464,6 +464,7 @@ def test_a_resume_at_the_latest_checkpoint_by_its_id_is_the_same_run(is_async: b
 @SYNC_AND_ASYNC
 def test_existing_threads_and_detaching(is_async: bool) -> None:
     """A thread of the bare graph, without the hidden channel, resumes attached, and bare again."""
+    compare_with_bare(is_async)
     lab = Lab(1, is_async=is_async)
     graph = StateGraph(State)
     ask = lambda s, n: {"messages": [interrupt("?")]}

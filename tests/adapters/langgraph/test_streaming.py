@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 from coord_plugins import START as ENTRY
 from coord_plugins import Retry, ValidationEdge, check, judge
 
-from .graphs import Lab, positive, static
+from .graphs import Lab, compare_with_bare, positive, static
 from .models import Scripted, Whole
 from .test_topologies import SYNC_AND_ASYNC, quietly_attached
 
@@ -256,6 +256,7 @@ MODES = ["values", "updates", "tasks", "debug", "checkpoints", "custom", "messag
 @pytest.mark.parametrize("mode", MODES)
 def test_without_failures_every_mode_is_as_bare(mode: str, subgraphs: bool, is_async: bool) -> None:
     """The same chunks, attached and bare, and nothing of the hidden channel in them."""
+    compare_with_bare(is_async)
     kwargs = {"stream_mode": mode, "subgraphs": subgraphs, "config": CONFIG}
     found = []
     for attached in (False, True):
@@ -280,6 +281,7 @@ def test_off_and_observe_are_as_bare(
     mode: str, is_async: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With failures: the bare streams; observing adds the record, and off not even that."""
+    compare_with_bare(is_async)
     monkeypatch.setenv("COORD_MODE", mode)
     found = []
     for attached in (False, True):
