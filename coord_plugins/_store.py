@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,8 @@ class Store:
         from ._store_engine import open_engine, prepare, shown, spool_directory
 
         self._engine = open_engine(url)
+        # whoever drops a store need not close it: its connections go with it
+        weakref.finalize(self, self._engine.dispose).atexit = False  # the last flush comes later
         self.dialect: str = self._engine.dialect.name
         self.url = shown(self._engine)
         """The URL, its password hidden."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -175,7 +175,7 @@ def run_demo(
         metadata={**metadata, "variant": "attached"},
         **shared,
     )
-    with use_clock(DemoClock()):
+    with closing(desk.conn), use_clock(DemoClock()):
         before = _campaign(wiring, bare, desk, runs, progress)
         after = _campaign(wiring, attached, desk, runs, progress)
     if not flush(120.0):

@@ -61,9 +61,10 @@ def test_rates_lie_in_the_intervals_of_their_predictions(demo: Any) -> None:
     assert attached.success_rate.value >= 0.99
 
 
-def test_bare_is_the_plain_graph(demo: Any) -> None:
+def test_bare_is_the_plain_graph(demo: Any, request: pytest.FixtureRequest) -> None:
     """Observing changes nothing: run by run the plain graph fails where the bare pipeline did."""
     desk = Desk(SEED)
+    request.addfinalizer(desk.conn.close)
     graph = _demo.build_graph(desk)
     succeeded = 0
     for number in range(RUNS):
@@ -95,13 +96,14 @@ def test_another_seed_gives_other_counts(demo: Any) -> None:
 
 
 def test_without_feedback_success_falls_as_predicted(
-    demo: Any, monkeypatch: pytest.MonkeyPatch
+    demo: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """Half of the content faults recur until feedback names them: so it must really arrive."""
     from coord_plugins import Step
 
     monkeypatch.setattr(Step, "deliver", lambda self: None)
     desk = Desk(SEED)
+    request.addfinalizer(desk.conn.close)
     wiring = campaign.load_wiring("langgraph")
     host = wiring.build(desk, None)
     settings = {"goal": desk.goal(), "label": desk.label, "task": "ticket_id", "store": "memory"}
