@@ -57,7 +57,19 @@ class Coord:
         findings: Iterable[str] = (),
         entries: Iterable[str] = (),
         recorded: bool = True,
+        undo: Callable[[], None] | None = None,
     ) -> None:
+        """Stand behind an attached pipeline.
+
+        Args:
+            policy: What was attached.
+            host: What the host can do.
+            bare: The host's object without the policy.
+            findings: What attaching noticed, one sentence each.
+            entries: The steps that START stands for.
+            recorded: False: no store and no listener hears of the runs.
+            undo: Takes the policy off `bare`, on a host whose objects are attached in place.
+        """
         self.policy = policy
         self.host = host
         self.findings = tuple(findings)
@@ -68,6 +80,7 @@ class Coord:
         self._generation = generation()
         self.runs: collections.deque[RunRecord] = collections.deque(maxlen=KEPT_RUNS)
         self._bare = bare
+        self._undo = undo
         self._circuits: dict[str, Circuit] = {}
         self._lock = threading.Lock()
         self._deliveries: list[Delivery] | None = None
@@ -93,6 +106,8 @@ class Coord:
 
     def detach(self) -> Any:
         """The bare host object, as it was before `attach`."""
+        if self._undo is not None:
+            self._undo()
         return self._bare
 
     # ------------------------------------------------------------------ for adapters
@@ -120,7 +135,7 @@ class Coord:
             if names:
                 raise AsyncValidatorError(
                     f"validator {names[0]!r} of pipeline {self.policy.pipeline!r} is async, and "
-                    "this is a synchronous call; call the async form (ainvoke, astream, "
+                    "this is a synchronous call; call the async form (ainvoke, akickoff, "
                     "`async with track`), or give it a synchronous validator"
                 )
         return Run(

@@ -191,12 +191,18 @@ def settle(step: Step, *, value: Any = None, error: Exception | None = None) -> 
     """Judge one execution that the host itself made; decide and record.
 
     Call `step.begin()` before the execution. A decision to repeat is the host's to carry out.
+
+    Inside an execution of `run_step` (where a host judges before it does more with a candidate)
+    `run_step` takes the decision as its own: the execution then returns, or leaves in whatever
+    way the host has, and is not judged again.
     """
     decision: Decision = drive(settling(step, value=value, error=error), step)
+    step.settled = decision
     return decision
 
 
 async def asettle(step: Step, *, value: Any = None, error: Exception | None = None) -> Decision:
     """The async form of `settle`."""
     decision: Decision = await adrive(settling(step, value=value, error=error), step)
+    step.settled = decision
     return decision

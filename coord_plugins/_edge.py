@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 
@@ -21,6 +21,20 @@ STOP: Final = "__stop__"
 
 Stream = Literal["hold", "live"]
 FeedbackRoute = "str | Callable[[Any, str], Any]"
+
+
+def step_name(step: Any, what: str) -> str:
+    """The name of a step that is given by its name or as the host's own object.
+
+    Raises:
+        PolicyError: It is neither; the message begins with `what`.
+    """
+    name = step if isinstance(step, str) else getattr(step, "name", None)
+    if isinstance(name, str) and name:
+        return name
+    if step is not name and hasattr(step, "name"):
+        raise PolicyError(f"{what} is a {type(step).__name__} without a name; give it one")
+    raise PolicyError(f"{what} is a name, not {step!r}")
 
 
 @dataclass(frozen=True, init=False)
@@ -50,12 +64,12 @@ class ValidationEdge:
 
     def __init__(
         self,
-        step: str,
+        step: Any,
         *validators: Validator | Callable[..., Any],
         of: str | Callable[[Any], Any] | None = None,
-        back_to: str | Iterable[str] = (),
+        back_to: Any = (),
         max_attempts: int | None = None,
-        otherwise: str | None = None,
+        otherwise: Any = None,
         feedback_to: Any = None,
         stream: Stream = "hold",
         mode: Mode | None = None,
@@ -63,10 +77,11 @@ class ValidationEdge:
         """Make an edge.
 
         Args:
-            step: The step's name on the host.
+            step: The step's name on the host, or the host's own object that carries it in its
+                `name` (a CrewAI task, an AutoGen agent); so for every step below.
             *validators: `check(...)`, `schema(...)`, `judge(...)` or bare callables.
             of: What the validators see.
-            back_to: One target or a ladder of targets; default: the step itself.
+            back_to: One target or a ladder (a list or tuple) of targets; default: the step itself.
             max_attempts: Default: the number of targets plus one.
             otherwise: What follows when the attempts are spent.
             feedback_to: The feedback's route.
@@ -76,9 +91,8 @@ class ValidationEdge:
         Raises:
             PolicyError: No validator, a number out of range, or an unreachable rung.
         """
+        step = step_name(step, "ValidationEdge: the step")
         where = f"edge {step!r}"
-        if not isinstance(step, str) or not step:
-            raise PolicyError(f"ValidationEdge: the step is a name, not {step!r}")
         if not validators:
             raise PolicyError(f"{where}: give it at least one validator")
         chain = tuple(as_validator(v) for v in validators)
@@ -86,8 +100,11 @@ class ValidationEdge:
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise PolicyError(f"{where}: two validators are named {twice[0]!r}; give one a name=")
-        ladder = (back_to,) if isinstance(back_to, str) else tuple(back_to)
-        ladder = ladder or (step,)
+        single = isinstance(back_to, str) or hasattr(back_to, "name")
+        targets = (back_to,) if single else tuple(back_to)
+        ladder = tuple(step_name(t, f"{where}: a target of back_to") for t in targets) or (step,)
+        if otherwise is not None:
+            otherwise = step_name(otherwise, f"{where}: otherwise")
         if max_attempts is None:
             max_attempts = len(ladder) + 1
         if not isinstance(max_attempts, int) or max_attempts < 1:
@@ -95,7 +112,7 @@ class ValidationEdge:
                 f"{where}: max_attempts={max_attempts!r}; it counts the first candidate, so it is "
                 "at least 1"
             )
-        if back_to and max_attempts < len(ladder) + 1:
+        if targets and max_attempts < len(ladder) + 1:
             raise PolicyError(
                 f"{where}: rung {ladder[max_attempts - 1]!r} is unreachable: {len(ladder)} targets "
                 f"need max_attempts of at least {len(ladder) + 1}, not {max_attempts}"
@@ -108,6 +125,15 @@ class ValidationEdge:
         values = (step, chain, of, ladder, max_attempts, otherwise, feedback_to, stream, mode)
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
+
+    def renamed(self, name_of: Callable[[str], str]) -> ValidationEdge:
+        """The same edge with each step's name as `name_of` says (a host's other names)."""
+        new = object.__new__(ValidationEdge)
+        new.__dict__.update(self.__dict__)
+        otherwise = None if self.otherwise is None else name_of(self.otherwise)
+        named = {"step": name_of(self.step), "back_to": tuple(map(name_of, self.back_to))}
+        new.__dict__.update(named, otherwise=otherwise)
+        return new
 
     def target(self, rejects: int) -> str:
         """Where the n-th rejection (from 1) goes."""

@@ -43,12 +43,17 @@ def attempts(step: Step) -> Loop:
                 if is_control_flow(error):
                     step.abandon()
                     raise
-                decision = yield from settling(step, error=error)
+                if step.settled is None:
+                    decision = yield from settling(step, error=error)
+                else:  # it was settled, and what the host did next failed: no repeat mends that
+                    step.run.blamed = step.name
+                    decision = Fail(error)
             except BaseException:
                 step.abandon()
                 raise
             else:
-                decision = yield from settling(step, value=value)
+                settled = step.settled
+                decision = settled or (yield from settling(step, value=value))
         if type(decision) is Again and decision.target == step.name:
             if decision.delay > 0:
                 yield Wait(decision.delay)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ._budget import Budget
@@ -97,6 +97,26 @@ class Policy:
         chain = [v for e in self.edges.values() for v in e.validators]
         return any(v.binding.ctx for v in [*chain, *([self.goal] if self.goal else [])])
 
+    def renamed(self, name_of: Callable[[str], str]) -> Policy:
+        """The same policy where a host knows a step by more than one name.
+
+        Args:
+            name_of: The name that records use, given any name that a user may have written.
+        """
+
+        def other(retry: Retry | None) -> Retry | None:
+            if retry is None or not retry.fallbacks:
+                return retry
+            named = [name_of(f) if isinstance(f, str) else f for f in retry.fallbacks]
+            return replace(retry, fallbacks=named)
+
+        edges = [edge.renamed(name_of) for edge in self.edges.values()]
+        budget = self.budget
+        if budget is not None and budget.otherwise is not None:
+            budget = replace(budget, otherwise=name_of(budget.otherwise))
+        retry = {s if s == "*" else name_of(s): other(r) for s, r in self.retry.items()}
+        return replace(self, edges=_by_step(edges), retry=retry, budget=budget)
+
     def check_steps(self, steps: Iterable[str], host: Host) -> None:
         """Check every step that the policy names against the host's steps.
 
@@ -179,13 +199,7 @@ def make_policy(
     """
     if not isinstance(pipeline, str) or not pipeline:
         raise PolicyError(f"attach: pipeline={pipeline!r}; give the pipeline a name")
-    by_step: dict[str, ValidationEdge] = {}
-    for edge in edges:
-        if not isinstance(edge, ValidationEdge):
-            raise PolicyError(f"attach: {edge!r} is no ValidationEdge")
-        if edge.step in by_step:
-            raise PolicyError(f"attach: two edges for step {edge.step!r}; join their validators")
-        by_step[edge.step] = edge
+    by_step = _by_step(edges)
     if budget is not None and not isinstance(budget, Budget):
         raise PolicyError(f"attach: budget={budget!r} is no Budget")
     if label is not None:
@@ -212,6 +226,17 @@ def make_policy(
         tags=tuple(tags),
         metadata=dict(metadata or {}),
     )
+
+
+def _by_step(edges: Iterable[ValidationEdge]) -> dict[str, ValidationEdge]:
+    by_step: dict[str, ValidationEdge] = {}
+    for edge in edges:
+        if not isinstance(edge, ValidationEdge):
+            raise PolicyError(f"attach: {edge!r} is no ValidationEdge")
+        if edge.step in by_step:
+            raise PolicyError(f"attach: two edges for step {edge.step!r}; join their validators")
+        by_step[edge.step] = edge
+    return by_step
 
 
 def _check_label(label: Any) -> None:

@@ -101,6 +101,8 @@ def repaired(text: str) -> str | None:
         return None
     if _GAP.search(_STRING.sub('""', body)):
         return None
+    # json-repair before 0.61 takes Python's None for a word and puts it in quotes
+    body = _NONE.sub(lambda found: "null" if found[0] == "None" else found[0], body)
     mended = repair_json(body, ensure_ascii=False)
     if not isinstance(mended, str) or not mended or _substance(mended) != _substance(body):
         return None
@@ -133,6 +135,8 @@ def _closes(body: str) -> bool:
 
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|(?<=[{\[,:\s])\'(?:[^\'\\]|\\.)*\'(?=[}\],:\s])')
+_NONE = re.compile(rf"{_STRING.pattern}|\bNone\b")
+"""A string, or Python's None outside of strings."""
 _GAP = re.compile(r"[,:\[{]\s*,|:\s*[}\]]|\.\.\.|…")
 """Outside strings: a place where a value is missing or was left out."""
 _SWALLOWED = re.compile(r'\\"\s*[,:+]\s*\\"')

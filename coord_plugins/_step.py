@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._budget import Usage
-from ._decide import Counters
+from ._decide import Counters, Decision
 from ._edge import ValidationEdge
 from ._retry import Allowance, Circuit, Retry, allowance
 from ._tally import StepSettled
@@ -65,6 +65,7 @@ class Step:
         "retry",
         "run",
         "served_by",
+        "settled",
         "state",
         "steps_left",
         "substitute",
@@ -103,6 +104,7 @@ class Step:
         self.usage: Usage | None = None
         self.validation: Usage | None = None
         self.judging = False
+        self.settled: Decision | None = None
         self.ctx: Handover | None = None
         self.circuit: Circuit | None = None
         self.allowance: Allowance | None = None
@@ -138,6 +140,7 @@ class Step:
         self.delivered = None if self.feedback is None else False
         self.usage = self.validation = None
         self.judging = False
+        self.settled = None
         retry = self.retry
         guarded = retry is not None and (retry.throttle is not None or retry.breaker is not None)
         if guarded and retry is not None and run.mode == "enforce":

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 
 import pytest
+
+# CrewAI reads these while it is imported: no telemetry, no question about tracing, and nothing
+# written outside of a temporary folder.
+_crewai = tempfile.TemporaryDirectory(prefix="coord-crewai-", ignore_cleanup_errors=True)
+os.environ.update(
+    CREWAI_DISABLE_TELEMETRY="true",
+    CREWAI_TRACING_ENABLED="false",
+    CREWAI_DISABLE_VERSION_CHECK="true",
+    CREWAI_STORAGE_DIR=_crewai.name,
+    XDG_DATA_HOME=_crewai.name,
+)
 
 from coord_plugins import _config, _stores
 

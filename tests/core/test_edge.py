@@ -94,3 +94,62 @@ def test_an_edge_is_frozen_and_comparable() -> None:
         edge.step = "x"  # type: ignore[misc]
     assert edge == ValidationEdge("w", v)
     assert edge != ValidationEdge("w", v, max_attempts=3)
+
+
+class Task:
+    """An object of a host that carries its step's name."""
+
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+
+
+def test_a_hosts_own_object_names_its_step() -> None:
+    """A CrewAI task or an AutoGen agent stands for the step of its name."""
+    writer, reader, desk = Task("writer"), Task("reader"), Task("desk")
+    edge = ValidationEdge(writer, v, back_to=(writer, reader, START), otherwise=desk)
+    assert edge == ValidationEdge(
+        "writer", v, back_to=("writer", "reader", START), otherwise="desk"
+    )
+    assert ValidationEdge(writer, v, back_to=reader).back_to == ("reader",)
+    for make in (
+        lambda: ValidationEdge(Task(None), v),
+        lambda: ValidationEdge("w", v, back_to=Task(None)),
+        lambda: ValidationEdge("w", v, otherwise=Task("")),
+    ):
+        with pytest.raises(PolicyError, match="a Task without a name; give it one"):
+            make()
+    with pytest.raises(PolicyError, match="back_to is a name, not 3"):
+        ValidationEdge("w", v, back_to=("w", 3))
+
+
+def test_renamed() -> None:
+    """A host that knows its steps by other names too; everything but names stays."""
+    edge = ValidationEdge("tasks[1]", v, of="text", back_to=("tasks[0]", START), otherwise=STOP)
+    names = {"tasks[0]": "reader", "tasks[1]": "writer"}
+    found = edge.renamed(lambda name: names.get(name, name))
+    assert found == ValidationEdge(
+        "writer", v, of="text", back_to=("reader", START), otherwise=STOP
+    )
+    assert edge.step == "tasks[1]"
+
+
+def test_a_policy_renamed() -> None:
+    from coord_plugins import Budget, Retry
+    from coord_plugins.host import make_policy
+
+    def name_of(name: str) -> str:
+        return name.replace("tasks[", "step ").rstrip("]")
+
+    policy = make_policy(
+        ValidationEdge("tasks[1]", v),
+        pipeline="p",
+        retry={"*": Retry(), "tasks[0]": Retry(fallbacks=["tasks[2]", len]), "tasks[1]": None},
+        budget=Budget(max_tokens=1, otherwise="tasks[2]"),
+    ).renamed(name_of)
+    assert list(policy.edges) == ["step 1"]
+    assert list(policy.retry) == ["*", "step 0", "step 1"]
+    assert policy.retry["step 0"] == Retry(fallbacks=["step 2", len])
+    assert policy.budget == Budget(max_tokens=1, otherwise="step 2")
+    twice = make_policy(ValidationEdge("tasks[1]", v), ValidationEdge("step 1", v), pipeline="p")
+    with pytest.raises(PolicyError, match="two edges for step 'step 1'"):
+        twice.renamed(name_of)

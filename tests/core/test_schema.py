@@ -93,6 +93,10 @@ SAFE = [
     ('{"a": 1; "b": -2.5}', {"a": 1, "b": -2.5}),
     ('{"share": "7%", }', {"share": "7%"}),
     ("{'text': 'and so on...'}", {"text": "and so on..."}),
+    (
+        "{'a': None, 'text': 'None of it', \"b\": [None]}",
+        {"a": None, "text": "None of it", "b": [None]},
+    ),
     ('{"a": {}, "b": [],}', {"a": {}, "b": []}),
 ]
 

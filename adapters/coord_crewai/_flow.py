@@ -1,0 +1,80 @@
+"""The attached flow: each kickoff is a run, and the attached crews inside are its children."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crewai.flow.async_feedback.types import HumanFeedbackPending
+
+from coord_plugins.host import Coord, Run
+
+from ._install import COORD, restored
+from ._session import begin
+
+PAUSED = "_coord_paused"
+"""Where a flow that waits for a person keeps its run until the resume."""
+
+
+class AttachedFlow:
+    """Mixed into the class of an attached flow. All its kickoffs go through `kickoff_async`."""
+
+    __dict__: dict[str, Any]
+    stream: Any
+
+    @property
+    def coord(self) -> Coord:
+        """Results and settings of this pipeline."""
+        found: Coord = self.__dict__[COORD]
+        return found
+
+    def kickoff(
+        self,
+        inputs: Any = None,
+        input_files: Any = None,
+        from_checkpoint: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As CrewAI's own; each call is a run."""
+        if from_checkpoint is not None and from_checkpoint.restore_from is not None:
+            return restored(self, from_checkpoint).kickoff(inputs, input_files)
+        return super().kickoff(inputs, input_files, from_checkpoint, **kwargs)  # type: ignore[misc]  # the mixin's other base
+
+    async def kickoff_async(
+        self,
+        inputs: Any = None,
+        input_files: Any = None,
+        from_checkpoint: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As CrewAI's own; each call is a run."""
+        if from_checkpoint is not None and from_checkpoint.restore_from is not None:
+            return await restored(self, from_checkpoint).kickoff_async(inputs, input_files)
+        session = None if self.stream else begin(self, inputs, {}, is_async=True)
+        if session is None:
+            return await super().kickoff_async(inputs, input_files, from_checkpoint, **kwargs)  # type: ignore[misc]  # the mixin's other base
+        async with session:
+            session.output = await super().kickoff_async(  # type: ignore[misc]  # the mixin's other base
+                inputs, input_files, from_checkpoint, **kwargs
+            )
+            session.paused = self._waits(session.output, session.run)
+        return session.output
+
+    async def resume_async(self, feedback: str = "") -> Any:
+        """As CrewAI's own; it continues the run that paused, in this process."""
+        kept = self.__dict__.pop(PAUSED, None)
+        session = begin(self, kept and kept["inputs"], {}, is_async=True, kept=kept)
+        if session is None:
+            return await super().resume_async(feedback)  # type: ignore[misc]  # the mixin's other base
+        async with session:
+            session.output = await super().resume_async(feedback)  # type: ignore[misc]  # the mixin's other base
+            session.paused = self._waits(session.output, session.run)
+        return session.output
+
+    def _waits(self, output: Any, run: Run) -> bool:
+        """Whether the flow waits for a person; then its run is kept for the resume."""
+        if not isinstance(output, HumanFeedbackPending):
+            return False
+        tallies = {f"t:{name}": tally.to_dict() for name, tally in run.tallies.items()}
+        identity = {**run.identity(), "elapsed": run.elapsed}
+        self.__dict__[PAUSED] = {"inputs": run.inputs, "run": identity, **tallies}
+        return True
