@@ -114,6 +114,9 @@ def real_chat(model: str) -> BaseChatModel:
 class LangGraphWiring:
     """How the demo runs on LangGraph."""
 
+    default_runs = 1_000
+    rate_limit_tries = 1
+
     def build(self, desk: Desk, model: str | None) -> Any:
         """The graph."""
         return build_graph(desk, model)

@@ -20,9 +20,12 @@ def register(app: typer.Typer) -> None:
 
 def demo_command(
     framework: Annotated[
-        str, typer.Option("--framework", help="Whose pipeline: langgraph.")
+        str, typer.Option("--framework", help="Whose pipeline: langgraph, crewai.")
     ] = "langgraph",
-    runs: Annotated[int, typer.Option("--runs", help="Runs of each pipeline.")] = 1_000,
+    runs: Annotated[
+        int | None,
+        typer.Option("--runs", help="Runs of each pipeline. Default: 1000; on CrewAI 240."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated faults.")] = 7,
     model: Annotated[
         str | None,
@@ -42,7 +45,7 @@ def demo_command(
     from ..demo import run_demo
 
     place = store or _fresh_store()
-    with _bar(2 * runs) as progress:
+    with _bar() as progress:
         found = run_demo(
             framework=framework,
             runs=runs,
@@ -70,6 +73,13 @@ def demo_command(
         "[cyan]Validators, measured on the bare pipeline[/]",
         validators_table(found.bare.only.validators),
     )
+    calls, runs_with = found.host_retries
+    if calls:
+        print_rich(
+            "",
+            f"{framework} itself repeated {calls:,} failed model calls, in {runs_with:,} runs of "
+            "the bare pipeline; its prediction counts them.",
+        )
     where = "" if store is None else f" --store {store}"
     print_rich("", f"Recorded in {place}. Look closer with: coord report{where} --by trial")
 
@@ -90,14 +100,18 @@ def _fresh_store() -> str:
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Callable[[], Any]]:
+def _bar() -> Iterator[Callable[[int], Any]]:
     """A progress bar on stderr; nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda _: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("tickets", total=total)
-        yield lambda: bar.advance(task)
+        task = bar.add_task("tickets", total=None)
+
+        def advance(total: int) -> None:
+            bar.update(task, total=total, advance=1)
+
+        yield advance

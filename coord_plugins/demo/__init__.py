@@ -30,6 +30,7 @@ from coord_plugins.demo._faults import (
     planned_fault,
 )
 from coord_plugins.demo._job import STEPS, finish, prompt_for
+from coord_plugins.demo._prompts import INSTRUCTIONS
 from coord_plugins.demo._simulated import RateLimited, Reply, SimulatedModel, Work, working
 from coord_plugins.demo._tickets import Answer, Ticket, load_tickets
 from coord_plugins.demo._truth import goal, label
@@ -39,6 +40,7 @@ __all__ = [
     "CONTENT_FAULTS",
     "FAULT_RATE",
     "FAULT_SHARES",
+    "INSTRUCTIONS",
     "LINE_KINDS",
     "STEPS",
     "STICKY_SHARE",

@@ -22,8 +22,17 @@ SCHEMA_VERSION = 1
 """Of the demo's `--json`."""
 
 
+HOST_RETRIES = "host_retries"
+"""Key of a run's metadata: failed model calls that the host repeated by itself."""
+
+
 class Wiring(Protocol):
     """How one framework runs the billing desk; found by the entry point `coord_plugins.demo`."""
+
+    default_runs: int
+    """Runs of each pipeline where nobody says how many."""
+    rate_limit_tries: int
+    """Calls that the bare framework itself makes of a rate-limited model, the first included."""
 
     def build(self, desk: Desk, model: str | None) -> Any:
         """The framework's own pipeline, with the simulated model or a real one."""
@@ -67,6 +76,8 @@ class Demo:
     bare_predicted: Mapping[str, float] | None
     attached_predicted: Mapping[str, float] | None
     comparison: Mapping[str, Any]
+    host_retries: tuple[int, int]
+    """Failed model calls that the bare framework repeated by itself, and the runs with any."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the keys of `bare` and `attached` are those of a report."""
@@ -76,7 +87,10 @@ class Demo:
             "model": self.model,
             "simulated": self.simulated,
             "seed": self.seed,
-            "bare": _side(self.bare, self.bare_predicted),
+            "bare": {
+                **_side(self.bare, self.bare_predicted),
+                "host_retries": dict(zip(("calls", "runs"), self.host_retries, strict=True)),
+            },
             "attached": _side(self.attached, self.attached_predicted),
             "comparison": dict(self.comparison),
         }
@@ -122,11 +136,11 @@ def load_wiring(framework: str) -> Wiring:
 def run_demo(
     *,
     framework: str = "langgraph",
-    runs: int = 1_000,
+    runs: int | None = None,
     seed: int = 0,
     model: str | None = None,
     store: Any = None,
-    progress: Callable[[], None] = lambda: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Demo:
     """Run the tickets through the bare pipeline and the attached one, and compare.
 
@@ -134,20 +148,20 @@ def run_demo(
 
     Args:
         framework: The host's name, for example "langgraph".
-        runs: Runs of each pipeline.
+        runs: Runs of each pipeline; None: as many as the framework's wiring proposes.
         seed: Seed of the simulated faults.
         model: "PROVIDER:NAME" of a real chat model; None: the simulated one.
         store: Where the runs are recorded.
-        progress: Called after each run.
+        progress: Called after each run, with the number of all runs.
 
     Raises:
         PolicyError: There is no such framework, or `runs` is not positive.
     """
-    if runs < 1:
+    if runs is not None and runs < 1:
         raise PolicyError(f"--runs {runs}; give at least 1")
     wiring, desk = load_wiring(framework), Desk(seed)
+    runs = runs or wiring.default_runs
     simulated = model is None
-    host = wiring.build(desk, model)
     metadata = {"seed": seed, "simulated": simulated, "model": model or desk.model.name}
     shared = {
         "goal": desk.goal(),
@@ -160,7 +174,7 @@ def run_demo(
     # The bare pipeline only observes: the validators judge, nothing is held, repeated or stopped.
     # So it is the pipeline as it was, and the validators' rates are measured on it.
     bare = wiring.attach(
-        host,
+        wiring.build(desk, model),
         *edges,
         pipeline=BARE,
         mode="observe",
@@ -168,7 +182,7 @@ def run_demo(
         **shared,
     )
     attached = wiring.attach(
-        host,
+        wiring.build(desk, model),
         *edges,
         pipeline=ATTACHED,
         retry=desk.retry(),
@@ -181,6 +195,7 @@ def run_demo(
     if not flush(120.0):
         raise StoreError("the demo's runs could not all be stored; see the log")
     left, right = report(before), report(after)
+    own = [r.metadata[HOST_RETRIES] for r in before if r.metadata.get(HOST_RETRIES)]
     return Demo(
         framework=framework,
         model=model or desk.model.name,
@@ -188,14 +203,17 @@ def run_demo(
         seed=seed,
         bare=left,
         attached=right,
-        bare_predicted=predicted(before, None) if simulated else None,
+        bare_predicted=(
+            predicted(before, None, rate_limit_tries=wiring.rate_limit_tries) if simulated else None
+        ),
         attached_predicted=predicted(before, desk) if simulated else None,
         comparison=compared(before, after),
+        host_retries=(sum(own), len(own)),
     )
 
 
 def _campaign(
-    wiring: Wiring, host: Any, desk: Desk, runs: int, progress: Callable[[], None]
+    wiring: Wiring, host: Any, desk: Desk, runs: int, progress: Callable[[int], None]
 ) -> list[RunRecord]:
     """Run every ticket in turn; the records, in order of the runs."""
     from .. import collect_runs
@@ -209,7 +227,7 @@ def _campaign(
             # a run that crashed is an outcome: it is in its record
             with working(ticket.id, trial), labels, suppress(Exception):
                 wiring.run(host, inputs)
-            progress()
+            progress(2 * runs)
     if len(records) != runs:
         raise StoreError(f"{runs} runs were made and {len(records)} have an outcome")
     return records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -83,23 +84,31 @@ class Desk:
         """The customer got the right explanation."""
 
         def explains_the_amount(output: Any, inputs: Any) -> tuple[bool, str]:
-            return goal_of(output, self.answers[inputs["ticket_id"]])
+            return goal_of(artefact_of(output, STEPS[-1]), self.answers[inputs["ticket_id"]])
 
         return check(explains_the_amount)
 
     def label(self, value: Any, step: str) -> bool | None:
         """Whether a step's artefact is right; for the record, never for steering."""
-        artefact = value.get(step, value) if isinstance(value, Mapping) else value
-        return label_of(step, artefact, self.answers[current_run().task or ""])
+        return label_of(step, artefact_of(value, step), self.answers[current_run().task or ""])
+
+
+def artefact_of(value: Any, step: str) -> Any:
+    """A step's artefact in what its host hands over.
+
+    State hosts keep it under the step's name, text hosts write it as JSON text.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return value
+    return value.get(step, value) if isinstance(value, Mapping) else value
 
 
 def _validator(step: str, judge: Callable[..., tuple[bool, str]]) -> Validator:
     def judged(output: Any, inputs: Any, ctx: Handover) -> tuple[bool, str]:
-        # State hosts keep an artefact under its step's name, text hosts as it is.
-        accepted = {
-            name: said.get(name, said) if isinstance(said, Mapping) else said
-            for name, said in ctx.outputs.items()
-        }
-        return judge(output, inputs, accepted)
+        accepted = {name: artefact_of(said, name) for name, said in ctx.outputs.items()}
+        return judge(artefact_of(output, step), inputs, accepted)
 
     return check(judged, name=f"check_{step}")

@@ -14,7 +14,11 @@ from ._job import STEPS
 
 
 def predicted(
-    observed: Iterable[RunRecord], desk: Desk | None, *, feedback: bool = True
+    observed: Iterable[RunRecord],
+    desk: Desk | None,
+    *,
+    feedback: bool = True,
+    rate_limit_tries: int = 1,
 ) -> dict[str, float]:
     """Predict success, silent failure, escalation and error of the demo's pipeline.
 
@@ -26,8 +30,13 @@ def predicted(
         observed: Records of the observed, bare pipeline.
         desk: None: predict the bare pipeline; else the attached one.
         feedback: Whether the validators' words reach the steps.
+        rate_limit_tries: Calls that the bare host itself makes of a model that is rate limited,
+            the first included.
     """
-    steps = [_step(name, 1 if desk is None else TRIES) for name in STEPS]
+    if desk is None:
+        steps = [_bare(name, rate_limit_tries) for name in STEPS]
+    else:
+        steps = [_step(name, TRIES) for name in STEPS]
     edges = [] if desk is None else _edges(observed, feedback)
     found: Prediction = predict(steps, edges)
     return {
@@ -40,8 +49,25 @@ def predicted(
 
 def _step(name: str, tries: int) -> StepRates:
     transient = FAULT_RATE * (FAULT_SHARES["rate_limit"] + FAULT_SHARES["timeout"])
-    invalid = FAULT_RATE * FAULT_SHARES["malformed"]
-    wrong = FAULT_RATE * FAULT_SHARES["content"]
+    return _rates(name, tries, transient, 1.0)
+
+
+def _bare(name: str, rate_limit_tries: int) -> StepRates:
+    """A step of the bare host, which may repeat rate-limited calls before the step fails.
+
+    With q the rate of such calls and n tries, each other end of a call comes
+    1 + q + ... + q^(n-1) times as often, and q^n of the executions fail.
+    """
+    q = FAULT_RATE * FAULT_SHARES["rate_limit"]
+    more = sum(q**k for k in range(rate_limit_tries))
+    timeout = FAULT_RATE * FAULT_SHARES["timeout"]
+    return _rates(name, 1, q**rate_limit_tries + more * timeout, more)
+
+
+def _rates(name: str, tries: int, transient: float, more: float) -> StepRates:
+    """A step's rates; `more`: how often an execution's other ends come for one of a call's."""
+    invalid = more * FAULT_RATE * FAULT_SHARES["malformed"]
+    wrong = more * FAULT_RATE * FAULT_SHARES["content"]
     return StepRates(
         name=name,
         right=1 - wrong / (1 - transient - invalid),

@@ -111,8 +111,8 @@ def test_without_feedback_success_falls_as_predicted(
     observed = wiring.attach(host, *edges, pipeline="observed", mode="observe", **settings)
     deaf = wiring.attach(host, *edges, pipeline="deaf", retry=desk.retry(), **settings)
     with campaign.use_clock(campaign.DemoClock()):
-        before = campaign._campaign(wiring, observed, desk, RUNS, lambda: None)
-        after = campaign._campaign(wiring, deaf, desk, RUNS, lambda: None)
+        before = campaign._campaign(wiring, observed, desk, RUNS, lambda total: None)
+        after = campaign._campaign(wiring, deaf, desk, RUNS, lambda total: None)
     succeeded = sum(r.succeeded for r in after)
     expected = predicted(before, desk, feedback=False)["success"]
     low, high = wilson(succeeded, RUNS, 0.99)

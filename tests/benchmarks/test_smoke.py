@@ -16,8 +16,13 @@ from coord_plugins import ValidationEdge, check, track, validated
 RUN = Path(__file__).with_name("run.py")
 
 
-@pytest.mark.parametrize("name", ["success", "failure", "langgraph", "recording", "imports"])
+NAMES = ["success", "failure", "langgraph", "crewai", "recording", "imports"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_benchmark_runs(name: str) -> None:
+    if name in ("langgraph", "crewai"):
+        pytest.importorskip(name)
     pytest.importorskip("stamina")
     pytest.importorskip("tenacity")
     command = [sys.executable, str(RUN), name, "--quick"]
