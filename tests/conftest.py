@@ -14,6 +14,7 @@ _crewai = tempfile.TemporaryDirectory(prefix="coord-crewai-", ignore_cleanup_err
 os.environ.update(
     CREWAI_DISABLE_TELEMETRY="true",
     CREWAI_TRACING_ENABLED="false",
+    CREWAI_TESTING="true",
     CREWAI_DISABLE_VERSION_CHECK="true",
     CREWAI_STORAGE_DIR=_crewai.name,
     XDG_DATA_HOME=_crewai.name,

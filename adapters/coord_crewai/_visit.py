@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from typing import Any, NamedTuple
 
 from crewai import Agent
 from crewai.events.event_bus import crewai_event_bus
 from crewai.llms.base_llm import BaseLLM
 
-from coord_plugins import STOP
+from coord_plugins import STOP, PolicyError
 from coord_plugins.host import Accept, Again, Decision, Escalate, Step, asettle, declares, settle
 
 from . import _memory
@@ -246,8 +246,19 @@ class StandIn:
         return self._fn(context)
 
     def execute_task(self, task: Any, context: str | None = None, tools: Any = None) -> Any:
-        """As an agent's own: returns the text of the answer."""
-        return output_of(self._call(context))
+        """As an agent's own: returns the text of the answer.
+
+        Raises:
+            PolicyError: The callable is async, and this is a synchronous kickoff.
+        """
+        said = self._call(context)
+        if iscoroutine(said):
+            said.close()
+            name = getattr(self._fn, "__name__", repr(self._fn))
+            raise PolicyError(
+                f"the fallback {name!r} is async, and this is a synchronous call; call akickoff"
+            )
+        return output_of(said)
 
     async def aexecute_task(self, task: Any, context: str | None = None, tools: Any = None) -> Any:
         """The async form of `execute_task`."""
