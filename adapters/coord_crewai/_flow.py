@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 from crewai.flow.async_feedback.types import HumanFeedbackPending
@@ -11,14 +12,16 @@ from coord_plugins.host import Coord, Run
 from ._install import COORD, restored
 from ._session import begin
 
-PAUSED = "_coord_paused"
-"""Where a flow that waits for a person keeps its run until the resume."""
+MOST_PAUSED = 10_000
+_paused: OrderedDict[str, dict[str, Any]] = OrderedDict()
+"""The runs of flows that wait for a person, by flow id: CrewAI resumes a flow in a new object."""
 
 
 class AttachedFlow:
     """Mixed into the class of an attached flow. All its kickoffs go through `kickoff_async`."""
 
     __dict__: dict[str, Any]
+    flow_id: Any
     stream: Any
 
     @property
@@ -60,8 +63,8 @@ class AttachedFlow:
         return session.output
 
     async def resume_async(self, feedback: str = "") -> Any:
-        """As CrewAI's own; it continues the run that paused, in this process."""
-        kept = self.__dict__.pop(PAUSED, None)
+        """As CrewAI's own; it continues the run that paused in this process."""
+        kept = _paused.pop(self.flow_id, None)
         session = begin(self, kept and kept["inputs"], {}, is_async=True, kept=kept)
         if session is None:
             return await super().resume_async(feedback)  # type: ignore[misc]  # the mixin's other base
@@ -76,5 +79,7 @@ class AttachedFlow:
             return False
         tallies = {f"t:{name}": tally.to_dict() for name, tally in run.tallies.items()}
         identity = {**run.identity(), "elapsed": run.elapsed}
-        self.__dict__[PAUSED] = {"inputs": run.inputs, "run": identity, **tallies}
+        _paused[self.flow_id] = {"inputs": run.inputs, "run": identity, **tallies}
+        while len(_paused) > MOST_PAUSED:  # nobody came back for the oldest
+            _paused.popitem(last=False)
         return True

@@ -1,9 +1,9 @@
 """Memory writes are held until the verdict: a rejected draft is no memory.
 
 CrewAI saves a task's result to memory as soon as its agent has finished, before any guardrail or
-validator sees it. The memory objects of an attached crew therefore get a class whose writes wait
-while a task is being judged. What would be extracted for them by a model waits too, so that a
-rejected draft costs no extraction.
+validator sees it. The writes of an attached crew's memory objects therefore wait while a task is
+being judged. What would be extracted for them by a model waits too, so that a rejected draft costs
+no extraction.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from typing import Any
 from crewai.hooks.dispatch import HookAborted
 from crewai.memory.types import MemoryRecord
 
-from ._classes import attached_class
-
 log = logging.getLogger("coord_plugins.crewai")
 _held: ContextVar[list[Callable[[], Any]] | None] = ContextVar("coord_crewai_memory", default=None)
 
@@ -29,20 +27,23 @@ class _Unextracted(str):
     __slots__ = ()
 
 
-class HeldMemory:
-    """Mixed into the class of a memory object; without effect outside of a judged task."""
+class Held:
+    """The three methods of a memory object that write, held while a task is being judged."""
 
-    def extract_memories(self, content: str) -> list[str]:
+    def __init__(self, memory: Any) -> None:
+        self._extract = memory.extract_memories
+        self._many = memory.remember_many
+        self._one = memory.remember
+
+    def extract_memories(self, content: str) -> Any:
         """Extract later, when the task's output is accepted."""
-        if _held.get() is None:
-            return super().extract_memories(content)  # type: ignore[misc,no-any-return]  # the mixin's other base
-        return [_Unextracted(content)]
+        return self._extract(content) if _held.get() is None else [_Unextracted(content)]
 
-    def remember_many(self, contents: list[str], *args: Any, **kwargs: Any) -> list[Any]:
+    def remember_many(self, contents: list[str], *args: Any, **kwargs: Any) -> Any:
         """Write later, when the task's output is accepted."""
         held = _held.get()
         if held is None:
-            return super().remember_many(_extracted(self, contents), *args, **kwargs)  # type: ignore[misc,no-any-return]  # the mixin's other base
+            return self._many(self._extracted(contents), *args, **kwargs)
         held.append(lambda: self.remember_many(contents, *args, **kwargs))
         return []
 
@@ -50,17 +51,16 @@ class HeldMemory:
         """Write later; the agent's tool is told at once that it will be."""
         held = _held.get()
         if held is None:
-            return super().remember(content, *args, **kwargs)  # type: ignore[misc]  # the mixin's other base
+            return self._one(content, *args, **kwargs)
         held.append(lambda: self.remember(content, *args, **kwargs))
         return MemoryRecord(content=content, scope=kwargs.get("scope") or "/")
 
-
-def _extracted(memory: Any, contents: list[str]) -> list[str]:
-    """The contents, with what was to be extracted later extracted now."""
-    found: list[str] = []
-    for text in contents:
-        found += memory.extract_memories(str(text)) if type(text) is _Unextracted else [text]
-    return found
+    def _extracted(self, contents: list[str]) -> list[str]:
+        """The contents, with what was to be extracted later extracted now."""
+        found: list[str] = []
+        for text in contents:
+            found += self._extract(str(text)) if type(text) is _Unextracted else [text]
+        return found
 
 
 @contextmanager
@@ -102,7 +102,13 @@ def memories_of(crew: Any) -> list[Any]:
 
 
 def install(crew: Any) -> None:
-    """Make the crew's memories hold their writes; again without effect."""
+    """Make the crew's memories hold their writes; again without effect.
+
+    Its own methods stand in the object's `__dict__`: another class would not be serialised as a
+    memory. They stay there after a detach, where they hold nothing.
+    """
     for memory in memories_of(crew):
-        if not isinstance(memory, HeldMemory):
-            memory.__class__ = attached_class(HeldMemory, type(memory))
+        if "remember_many" not in memory.__dict__:
+            held = Held(memory)
+            for name in ("extract_memories", "remember_many", "remember"):
+                memory.__dict__[name] = getattr(held, name)
