@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ._budget import Budget
 from ._call import bind
-from ._edge import HUMAN, START, STOP, ValidationEdge
+from ._edge import HUMAN, START, STOP, ValidationEdge, step_name
 from ._mode import Mode, check_mode
 from ._retry import Retry, as_retry
 from ._validators import Validator, as_validator
@@ -256,5 +256,6 @@ def _retries(retry: Any) -> dict[str, Retry | None]:
     if retry is None:
         return {}
     if isinstance(retry, Mapping):
-        return {step: as_retry(r, f"retry of {step!r}") for step, r in retry.items()}
+        named = {step_name(step, "retry: a step"): r for step, r in retry.items()}
+        return {step: as_retry(r, f"retry of {step!r}") for step, r in named.items()}
     return {"*": as_retry(retry, "retry")}

@@ -22,9 +22,8 @@ from coord_plugins import (
 from coord_plugins.host import Coord, Host, Policy, make_policy
 
 from ._checkpoint import watch
-from ._crew import AttachedCrew
+from ._classes import is_attached
 from ._findings import check, findings
-from ._flow import AttachedFlow
 from ._install import install_crew, install_flow, remove_crew, remove_flow
 from ._names import canonical, names_of, stand_ins
 from ._private import assert_shape
@@ -117,7 +116,7 @@ def _crew(host: Any, policy: Policy) -> list[str]:
     crew = _is_crew(host)
     names = names_of(crew.tasks)
     policy = policy.renamed(lambda name: canonical(name, names))
-    if isinstance(crew, AttachedCrew):
+    if is_attached(crew):
         return _again(crew, policy)
     assert_shape()
     policy.check_steps(names, HOST)
@@ -146,7 +145,7 @@ def _flow(flow: Any, policy: Policy) -> list[str]:
         )
     if policy.budget is not None and policy.budget.otherwise is not None:
         raise PolicyError("attach: a Flow's budget has no `otherwise`: a flow has no tasks")
-    if isinstance(flow, AttachedFlow):
+    if is_attached(flow):
         return _again(flow, policy)
     assert_shape()
     coord = Coord(policy, HOST, bare=flow, undo=lambda: remove_flow(flow))

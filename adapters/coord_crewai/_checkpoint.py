@@ -17,6 +17,8 @@ from crewai.hooks.dispatch import HookAborted, InterceptionPoint, get_hooks, reg
 from coord_plugins import PolicyError
 from coord_plugins.host import Run, merge_durable
 
+from ._classes import is_attached
+
 KEY = "coord"
 ROOM = 9_000
 """Characters of the metadata that may be ours; CrewAI refuses to restore more than 10,000."""
@@ -79,7 +81,7 @@ def refuse_unattached(context: Any) -> None:
         UnattachedError: The checkpoint was written by an attached crew, and this one is not.
     """
     crew = context.crew
-    if crew is not None and KEY in _metadata(crew) and not hasattr(type(crew), "coord"):
+    if crew is not None and KEY in _metadata(crew) and not is_attached(crew):
         raise UnattachedError(
             "this crew was restored from a checkpoint of a crew with a policy, and has none: "
             "call attach(crew, ...) with the same arguments before kickoff, or restore it with "

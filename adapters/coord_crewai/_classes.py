@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from coord_plugins.host import Coord
+
+COORD = "_coord"
+"""Where an attached object keeps what stands behind it, in its `__dict__`."""
+SPARE = "_coord_spare"
+"""The names of the tasks that only stand in."""
+
 _classes: dict[tuple[type, type], type] = {}
 
 
@@ -22,4 +29,21 @@ def attached_class(mixin: type, kind: type) -> type:
 def bare_class(host: Any) -> type:
     """The class that an attached object had before."""
     found: type = type(host).__mro__[2]
+    return found
+
+
+def is_attached(host: Any) -> bool:
+    """Whether an object carries a policy; one made from an attached object's class does not."""
+    return COORD in host.__dict__
+
+
+def coord_of(host: Any) -> Coord:
+    """What stands behind an attached object: its `.coord`.
+
+    Raises:
+        AttributeError: It carries no policy.
+    """
+    if not is_attached(host):
+        raise AttributeError(f"this {type(host).__name__} is not attached; call attach on it")
+    found: Coord = host.__dict__[COORD]
     return found

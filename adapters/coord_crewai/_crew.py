@@ -12,7 +12,8 @@ from crewai.tasks.task_output import TaskOutput
 from coord_plugins import START
 from coord_plugins.host import Coord
 
-from ._install import COORD, SPARE, adopt_tasks, install_crew, restored
+from ._classes import SPARE, coord_of, is_attached
+from ._install import adopt_tasks, install_crew, restored
 from ._names import names_of, normal_order
 from ._session import begin, current
 from ._signals import GoBack, Stop
@@ -31,13 +32,13 @@ class AttachedCrew:
     @property
     def coord(self) -> Coord:
         """Results and settings of this pipeline."""
-        found: Coord = self.__dict__[COORD]
-        return found
+        return coord_of(self)
 
     def copy(self) -> Any:
         """A copy that is attached as well (`kickoff_for_each` makes one per input)."""
         new = super().copy()  # type: ignore[misc]  # the mixin's other base
-        install_crew(new, self.coord)
+        if is_attached(self):
+            install_crew(new, self.coord)
         return new
 
     def kickoff(
@@ -122,7 +123,7 @@ class AttachedCrew:
 
     def _in_order(self, tasks: Any, start_index: int | None) -> tuple[list[Any], int | None]:
         """The tasks without those that only stand in, and where to start among them."""
-        spare = self.__dict__[SPARE]
+        spare = self.__dict__.get(SPARE)
         if not spare:
             return tasks, start_index
         order = normal_order(tasks, names_of(tasks), spare)

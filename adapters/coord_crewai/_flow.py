@@ -9,7 +9,8 @@ from crewai.flow.async_feedback.types import HumanFeedbackPending
 
 from coord_plugins.host import Coord, Run
 
-from ._install import COORD, restored
+from ._classes import coord_of
+from ._install import restored
 from ._session import begin
 
 MOST_PAUSED = 10_000
@@ -27,8 +28,7 @@ class AttachedFlow:
     @property
     def coord(self) -> Coord:
         """Results and settings of this pipeline."""
-        found: Coord = self.__dict__[COORD]
-        return found
+        return coord_of(self)
 
     def kickoff(
         self,

@@ -11,11 +11,8 @@ from typing import Any
 from coord_plugins.host import Coord
 
 from . import _memory
-from ._classes import attached_class, bare_class
+from ._classes import COORD, SPARE, attached_class, bare_class, is_attached
 from ._names import names_of, stand_ins
-
-COORD = "_coord"
-SPARE = "_coord_spare"
 
 
 def install_crew(crew: Any, coord: Coord) -> None:
@@ -33,6 +30,8 @@ def adopt_tasks(crew: Any) -> dict[int, str]:
     """Attach the crew's tasks, also those that were added since; returns their names by `id`."""
     from ._task import AttachedTask
 
+    if not is_attached(crew):
+        return {}
     names = names_of(crew.tasks)
     for task in crew.tasks:
         if not isinstance(task, AttachedTask):
@@ -85,6 +84,7 @@ def restored(host: Any, config: Any) -> Any:
 
     found = bare_class(host).from_checkpoint(config)  # type: ignore[attr-defined]  # a host's class
     found.checkpoint = config.model_copy(update={"restore_from": None})
-    install = install_crew if isinstance(found, Crew) else install_flow
-    install(found, host.coord)
+    if is_attached(host):
+        install = install_crew if isinstance(found, Crew) else install_flow
+        install(found, host.coord)
     return found

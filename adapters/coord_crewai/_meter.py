@@ -8,7 +8,7 @@ this kickoff's context has, in order, on the thread that emits them.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from crewai.events.event_bus import crewai_event_bus
 from crewai.events.types.llm_events import LLMStreamChunkEvent
@@ -38,10 +38,12 @@ class Attempt:
 
     Attributes:
         failed: Model calls that failed in it.
+        aborted: Why a hook of ours stopped a model call of it.
     """
 
     def __init__(self, *, holds: bool) -> None:
         self.failed = 0
+        self.aborted: BudgetError | None = None
         self._holds = holds
         self._kept: list[tuple[Any, LLMStreamChunkEvent]] = []
 
@@ -75,11 +77,13 @@ class Meter:
 
     Attributes:
         error: A budget that cannot be measured; it is raised where CrewAI lets it through.
+        aborted: Why a hook of ours stopped a model call outside of every task.
     """
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.error: BudgetError | None = None
+        self.aborted: BudgetError | None = None
 
     def hear(self, source: Any, event: Any) -> None:
         """The sink. CrewAI calls it for every event of this kickoff."""
@@ -133,7 +137,7 @@ class Meter:
         """Before a model call: the budget may forbid it."""
         error = self.error or self.run.check_budget(under_way=True)
         if error is not None:
-            raise Aborted(error)
+            self._abort(error)
         _call.set(Call(_totals(context.llm), self._counted()) if self._mine() else None)
 
     def after(self, context: Any) -> None:
@@ -142,7 +146,16 @@ class Meter:
         if call is not None and self._mine() and self._counted() == call.counted:
             self._add(getattr(context.llm, "model", None), _used(call.totals, context.llm))
         if self.error is not None:
-            raise Aborted(self.error)
+            self._abort(self.error)
+
+    def _abort(self, error: BudgetError) -> NoReturn:
+        """Stop a model call. Who began it raises the error itself: CrewAI may lose it on its way.
+
+        Before 1.15.20 it came out as a ValueError.
+        """
+        stopped: Attempt | Meter = attempt.get() or self
+        stopped.aborted = error
+        raise Aborted(str(error), "coord-plugins")
 
 
 def _totals(llm: Any) -> UsageMetrics | None:

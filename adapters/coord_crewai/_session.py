@@ -14,6 +14,7 @@ from coord_plugins import PolicyError
 from coord_plugins.host import Coord, Run, activate
 
 from . import _checkpoint
+from ._classes import COORD
 from ._meter import Meter, hooks_with, needs_hooks
 from ._private import scoped_hooks, stream_sinks
 from ._values import neutral
@@ -66,6 +67,10 @@ class Session:
         release(self.host)
         return None if self.stopped else neutral(self.output)
 
+    def _aborted(self, error: BaseException | None) -> BaseException | None:
+        """The budget's error, where a model call that no task made was stopped for it."""
+        return self.meter.aborted if isinstance(error, Exception) else None
+
     def __enter__(self) -> Session:
         self._enter()
         return self
@@ -76,7 +81,10 @@ class Session:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.run.coord.finish(self.run, self._leave(), error)
+        output, aborted = self._leave(), self._aborted(error)
+        self.run.coord.finish(self.run, output, aborted or error)
+        if aborted is not None:
+            raise aborted from None
 
     async def __aenter__(self) -> Session:
         self._enter()
@@ -88,11 +96,13 @@ class Session:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        output = self._leave()
+        output, aborted = self._leave(), self._aborted(error)
         if self.paused:
             self.run.pause()
         else:
-            await self.run.coord.afinish(self.run, output, error)
+            await self.run.coord.afinish(self.run, output, aborted or error)
+        if aborted is not None:
+            raise aborted from None
 
 
 def begin(
@@ -103,7 +113,10 @@ def begin(
     is_async: bool,
     kept: dict[str, Any] | None = None,
 ) -> Session | None:
-    """Begin a run of an attached crew or flow; None when the mode is "off".
+    """Begin a run of an attached crew or flow.
+
+    None when the mode is "off", and for an object that was made from an attached object's class
+    and carries no policy itself.
 
     Args:
         host: The crew or flow.
@@ -115,12 +128,15 @@ def begin(
     Raises:
         PolicyError: The object is running already.
     """
-    coord: Coord = host.coord
+    coord: Coord | None = host.__dict__.get(COORD)
+    if coord is None:
+        return None
     if isinstance(host, Crew):  # a flow may call its own kickoff
         take(host)
     try:
         kept = kept or _checkpoint.kept(host)
-        run = coord.start(inputs, is_async=is_async)
+        run_id = kept["run"]["id"] if kept else None
+        run = coord.start(inputs, is_async=is_async, run_id=run_id)
         if run is None:
             release(host)
             return None

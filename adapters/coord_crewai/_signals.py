@@ -26,8 +26,4 @@ class Stop(Exception):  # noqa: N818 - a signal
 
 
 class Aborted(HookAborted):
-    """Carries an error out of a hook: CrewAI swallows any exception but this kind."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error), "coord-plugins")
-        self.error = error
+    """Leaves a hook of ours: CrewAI swallows any exception but this kind."""

@@ -21,7 +21,7 @@ from ._guardrail import candidate
 from ._meter import HOST_RETRIES, Attempt, attempt
 from ._private import prepare_task_execution, rate_limit_retry
 from ._session import Session
-from ._signals import Aborted, GoBack, Rejected, Stop
+from ._signals import GoBack, Rejected, Stop
 from ._values import neutral, output_of, put_back, with_feedback
 
 
@@ -80,10 +80,11 @@ class Visit:
                 yield work
             except Rejected:
                 return  # it was settled
-            except Aborted as stopped:
-                raise stopped.error from None
-            except RuntimeError as error:
-                raise _own_error(error, step) from None
+            except Exception as error:
+                found = self._attempt.aborted or _own_error(error, step)
+                if found is error:
+                    raise
+                raise found from None
         if self.session.meter.error is not None:
             raise self.session.meter.error
 
@@ -266,11 +267,13 @@ class StandIn:
         return output_of(await said if isawaitable(said) else said)
 
 
-def _own_error(error: RuntimeError, step: Step) -> BaseException:
+def _own_error(error: Exception, step: Step) -> BaseException:
     """The error of a task with `max_execution_time`: CrewAI wraps it, and so hides what it was."""
-    wrapped = error.__cause__ is not None and str(error).startswith("Task execution failed: ")
-    policy = step.retry is not None or step.edge is not None
-    return error.__cause__ if wrapped and policy and error.__cause__ is not None else error
+    cause = error.__cause__
+    if cause is None or (step.retry is None and step.edge is None):
+        return error
+    wrapped = type(error) is RuntimeError and str(error).startswith("Task execution failed: ")
+    return cause if wrapped else error
 
 
 def _within(stack: ExitStack, variable: ContextVar[Any], value: Any) -> None:

@@ -20,7 +20,8 @@ from coord_crewai._values import FEEDBACK_HEAD
 from crewai import Agent, BaseLLM, Crew, Task
 from crewai.events.event_bus import crewai_event_bus
 from crewai.events.types.llm_events import LLMStreamChunkEvent
-from crewai.hooks import HookAborted
+from crewai.hooks import HookAborted, InterceptionPoint
+from crewai.hooks.dispatch import scoped_hooks
 from crewai.state.checkpoint_config import CheckpointConfig
 from pydantic import PrivateAttr
 
@@ -43,7 +44,6 @@ class CaseModel(BaseLLM):
 
     def call(self, messages: Any, *args: Any, from_task: Any = None, **kwargs: Any) -> Any:
         step, received, feedback = self._asked(messages, from_task)
-        crewai_event_bus.flush()  # CrewAI writes checkpoints in threads of its own
         with contextlib.suppress(LookupError):  # the case says itself what its calls use
             current_run().add_usage(input_tokens=0, output_tokens=0, cost_usd=0.0)
         if self._case.task is not None and self._is_cancelled_in(step):
@@ -129,12 +129,14 @@ class CrewDriver:
             # one event: CrewAI writes those of several in any order
             config = CheckpointConfig(location=place, on_events=["task_started"])
             crew = self.crew(case, checkpoint=config)
+            hooks = {InterceptionPoint.PRE_STEP: [lambda context: written()]}
             while not runs or (runs[-1].record is None and len(runs) < 5):
                 if runs:  # as another process would: from the file alone
                     crew = restored(place, self._model(case))
                 crew = self.attached(case, crew)
-                ran = self._once(case, crew, is_async, case.inputs[0] if not runs else None)
-                crewai_event_bus.flush()
+                with scoped_hooks(hooks):
+                    ran = self._once(case, crew, is_async, case.inputs[0] if not runs else None)
+                written()
                 over = not isinstance(ran.error, (Killed, HookAborted))
                 runs.append(replace(ran, record=ran.record if over else None))
         return Observed(runs=runs, log=case.log)
@@ -214,6 +216,11 @@ class CrewDriver:
             state=[handed_on(t.output) for t in crew.tasks] + [handed_on(output)],
             streamed=None if streamed is None else ["".join(streamed)],
         )
+
+
+def written() -> None:
+    """Wait for CrewAI's checkpoints: it writes them in threads, which new events can break."""
+    crewai_event_bus.flush()
 
 
 def restored(place: str, model: CaseModel) -> Crew:

@@ -15,6 +15,8 @@ pytest.importorskip("crewai")
 from coord_crewai import _checkpoint, attach
 from crewai import Crew
 from crewai.events.event_bus import crewai_event_bus
+from crewai.hooks import InterceptionPoint
+from crewai.hooks.dispatch import scoped_hooks
 from crewai.state.checkpoint_config import CheckpointConfig
 
 from coord_plugins import STOP, PolicyError, ValidationEdge, check
@@ -29,25 +31,21 @@ class Died(BaseException):
     """The process ends here."""
 
 
+def _written() -> None:
+    crewai_event_bus.flush()
+
+
 @pytest.fixture(autouse=True)
 def _own_context() -> Iterator[None]:
     """What CrewAI restores stays in its context; here it is taken back."""
     before = {var: var.get() for var in contextvars.copy_context()}
-    yield
+    # CrewAI writes checkpoints in threads of its own, which new events can break
+    with scoped_hooks({InterceptionPoint.PRE_STEP: [lambda context: _written()]}):
+        yield
     for var in contextvars.copy_context():
         if var.name.startswith("crewai") and var in before:
             var.set(before[var])
     crewai_event_bus._runtime_state = None
-
-
-def flushed(text: Any) -> Any:
-    """A model that lets CrewAI write its checkpoints before it answers."""
-
-    def says(prompt: str, task: Any) -> Any:
-        crewai_event_bus.flush()
-        return text
-
-    return says
 
 
 def edge() -> ValidationEdge:
@@ -57,7 +55,7 @@ def edge() -> ValidationEdge:
 def dead_crew(place: Path) -> tuple[Any, Path]:
     """A crew that died after its writer was rejected once; and its newest checkpoint."""
     config = CheckpointConfig(location=str(place), on_events=["task_started"])
-    scripts = {"reader": [flushed("facts"), flushed(Died())], "writer": flushed("bad")}
+    scripts = {"reader": ["facts", Died()], "writer": "bad"}
     host, _ = crew_of(scripts, checkpoint=config)
     attach(host, edge(), pipeline="p", task="ticket", store="off")
     with pytest.raises(Died):
@@ -116,7 +114,7 @@ def test_a_crew_restored_without_its_policy_does_not_run(tmp_path: Path) -> None
 
 def test_a_checkpoint_of_a_bare_crew_is_not_ours(tmp_path: Path) -> None:
     config = CheckpointConfig(location=str(tmp_path), on_events=["task_started"])
-    host, _ = crew_of({"a": flushed("a"), "b": flushed(Died())}, checkpoint=config)
+    host, _ = crew_of({"a": "a", "b": Died()}, checkpoint=config)
     with pytest.raises(Died):
         host.kickoff(inputs={"ticket": "T-1"})
     crewai_event_bus.flush()
@@ -129,7 +127,7 @@ def test_a_users_callback_stays_in_the_checkpoint(tmp_path: Path) -> None:
     """While a task executes, its callback is ours; what is written down is the user's."""
     config = CheckpointConfig(location=str(tmp_path), on_events=["task_started"])
     host, _ = crew_of(
-        {"a": flushed("a"), "b": flushed("b")},
+        {"a": "a", "b": "b"},
         checkpoint=config,
         tasks={"a": {"callback": print}},
     )
