@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crewai.tasks.conditional_task import ConditionalTask
 from crewai.tasks.task_output import TaskOutput
@@ -25,9 +25,15 @@ class AttachedCrew:
     `kickoff_async`, `kickoff_for_each` and its async forms all go through these.
     """
 
-    __dict__: dict[str, Any]
-    stream: Any
-    tasks: Any
+    if TYPE_CHECKING:  # pydantic would take them for fields
+        __dict__: dict[str, Any]
+        stream: Any
+        tasks: Any
+
+    @classmethod
+    def from_checkpoint(cls, *args: Any, **kwargs: Any) -> Any:
+        """As CrewAI's own; the crew is bare until it is attached."""
+        return cls.__mro__[2].from_checkpoint(*args, **kwargs)  # type: ignore[attr-defined]  # a host's class
 
     @property
     def coord(self) -> Coord:

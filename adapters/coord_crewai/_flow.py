@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crewai.flow.async_feedback.types import HumanFeedbackPending
 
+from coord_plugins import PolicyError
 from coord_plugins.host import Coord, Run
 
 from ._classes import coord_of
@@ -21,9 +22,31 @@ _paused: OrderedDict[str, dict[str, Any]] = OrderedDict()
 class AttachedFlow:
     """Mixed into the class of an attached flow. All its kickoffs go through `kickoff_async`."""
 
-    __dict__: dict[str, Any]
-    flow_id: Any
-    stream: Any
+    if TYPE_CHECKING:  # pydantic would take them for fields
+        __dict__: dict[str, Any]
+        flow_id: Any
+        stream: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: an attached object changes its class, and is not made from it.
+
+        CrewAI reads a flow's methods off the class that defines them.
+
+        Raises:
+            PolicyError: Always.
+        """
+        name = type(self).__name__
+        raise PolicyError(f"make a {name} from {name} itself, not from an attached flow's class")
+
+    @classmethod
+    def from_pending(cls, *args: Any, **kwargs: Any) -> Any:
+        """As CrewAI's own; the flow is bare until it is attached."""
+        return cls.__mro__[2].from_pending(*args, **kwargs)  # type: ignore[attr-defined]  # a host's class
+
+    @classmethod
+    def from_checkpoint(cls, *args: Any, **kwargs: Any) -> Any:
+        """As CrewAI's own; the flow is bare until it is attached."""
+        return cls.__mro__[2].from_checkpoint(*args, **kwargs)  # type: ignore[attr-defined]  # a host's class
 
     @property
     def coord(self) -> Coord:

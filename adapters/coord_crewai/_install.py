@@ -82,7 +82,7 @@ def restored(host: Any, config: Any) -> Any:
     """
     from crewai import Crew
 
-    found = bare_class(host).from_checkpoint(config)  # type: ignore[attr-defined]  # a host's class
+    found = type(host).from_checkpoint(config)
     found.checkpoint = config.model_copy(update={"restore_from": None})
     if is_attached(host):
         install = install_crew if isinstance(found, Crew) else install_flow

@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from coord_plugins import RunRecord
 
 TOKENS_IN, TOKENS_OUT = 14, 6
 """What each call of `Model` says that it used."""
+AT_LEAST_1_15_24 = tuple(int(n) for n in version("crewai").split(".")[:3]) >= (1, 15, 24)
+"""Older releases turn a hook's abort of a model call into a ValueError, for one."""
 FORMS = ("kickoff", "kickoff_async", "akickoff")
 """The ways to kick a crew off once."""
 

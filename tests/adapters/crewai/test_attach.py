@@ -119,6 +119,26 @@ def test_a_task_is_named_by_name_by_object_or_by_its_place(named: str) -> None:
     assert counts(host.coord.last) == {"reader": (2, 0), "writer": (2, 1), "sender": (1, 0)}
 
 
+def test_a_retry_is_keyed_by_a_task_object_too() -> None:
+    host, model = crew_of({"reader": [TimeoutError("slow"), "facts"], "sender": "sent"})
+    retry = {host.tasks[0]: Retry(initial_interval=0.0)}
+    attach(host, pipeline="p", retry=retry, store="off")
+    assert host.kickoff(inputs={"ticket": "T-1"}).raw == "sent"
+    assert host.coord.last.steps["reader"].retries == 1
+
+
+def test_an_object_of_an_attached_crews_class_is_a_bare_one() -> None:
+    host, _ = attached(ValidationEdge("writer", fine))
+    made, _ = crew_of(SCRIPTS, kind=type(host), task=type(host.tasks[0]))
+    assert not hasattr(made, "coord")
+    with pytest.raises(AttributeError, match="is not attached|no attribute 'coord'"):
+        made.coord  # noqa: B018 - reading it is the test
+    assert made.kickoff(inputs={"ticket": "T-1"}).tasks_output[1].raw == "bad draft"
+    assert made.copy().kickoff(inputs={"ticket": "T-1"}).raw == "sent"
+    again = attach(made, ValidationEdge("writer", fine), pipeline="q", store="off")
+    assert again.coord.policy.pipeline == "q"
+
+
 def test_tasks_without_a_name_are_called_by_their_place() -> None:
     model = model_of({"?": "x", "*": ["facts", "bad", "good"]})
     role = Agent(role="r", goal="g", backstory="b", llm=model)

@@ -19,7 +19,7 @@ from crewai.hooks import InterceptionPoint
 from crewai.hooks.dispatch import scoped_hooks
 from crewai.state.checkpoint_config import CheckpointConfig
 
-from coord_plugins import STOP, PolicyError, ValidationEdge, check
+from coord_plugins import STOP, PolicyError, ValidationEdge, check, flush, report
 
 from .crews import counts, crew_of, no_bad, run_crew
 
@@ -52,12 +52,12 @@ def edge() -> ValidationEdge:
     return ValidationEdge("writer", fine, back_to="reader", max_attempts=2, otherwise=STOP)
 
 
-def dead_crew(place: Path) -> tuple[Any, Path]:
+def dead_crew(place: Path, store: str = "off") -> tuple[Any, Path]:
     """A crew that died after its writer was rejected once; and its newest checkpoint."""
     config = CheckpointConfig(location=str(place), on_events=["task_started"])
     scripts = {"reader": ["facts", Died()], "writer": "bad"}
     host, _ = crew_of(scripts, checkpoint=config)
-    attach(host, edge(), pipeline="p", task="ticket", store="off")
+    attach(host, edge(), pipeline="p", task="ticket", store=store)
     with pytest.raises(Died):
         host.kickoff(inputs={"ticket": "T-1"})
     crewai_event_bus.flush()
@@ -104,9 +104,9 @@ def test_the_attached_crew_restores_with_its_policy(tmp_path: Path) -> None:
 
 
 def test_a_crew_restored_without_its_policy_does_not_run(tmp_path: Path) -> None:
-    _, file = dead_crew(tmp_path)
+    host, file = dead_crew(tmp_path)
     config = CheckpointConfig(location=str(tmp_path), restore_from=file)
-    crew = wired(Crew.from_checkpoint(config), {"reader": "facts 2", "writer": "bad"})
+    crew = wired(type(host).from_checkpoint(config), {"reader": "facts 2", "writer": "bad"})
     with pytest.raises(PolicyError, match=r"call attach\(crew, \.\.\.\) with the same arguments"):
         crew.kickoff()
     assert type(crew) is Crew
@@ -139,6 +139,18 @@ def test_a_users_callback_stays_in_the_checkpoint(tmp_path: Path) -> None:
         [t["callback"] for t in e["tasks"]] for s in saved for e in s["entities"] if "tasks" in e
     ]
     assert callbacks == [["builtins.print", None]] * 2
+
+
+def test_a_run_that_goes_on_is_one_run_in_the_store(tmp_path: Path) -> None:
+    store = str(tmp_path / "outcomes.db")
+    place = tmp_path / "checkpoints"
+    host, file = dead_crew(place, store=store)
+    config = CheckpointConfig(location=str(place), restore_from=file)
+    crew = wired(Crew.from_checkpoint(config), {"reader": "facts 2", "writer": "good"})
+    attach(crew, edge(), pipeline="p", task="ticket", store=store).kickoff()
+    assert flush(30.0)
+    group = report(pipeline="p", store=store).only
+    assert (group.started, group.finished, group.in_flight) == (1, 1, 0)
 
 
 def test_what_does_not_fit_is_left_out() -> None:

@@ -129,6 +129,27 @@ def test_a_budget_over_all_crews() -> None:
     assert flow.coord.last.tokens == 2 * EACH
 
 
+def test_a_budget_stops_the_crews_that_nobody_attached() -> None:
+    class Bare(Flow):
+        crews: Any = None
+
+        @start()
+        def work(self) -> list[str]:
+            return [crew.kickoff(inputs={"ticket": "x"}).raw for crew in self.crews]
+
+    flow = Bare()
+    flow.crews = [crew_of({"a": "a"})[0] for _ in range(3)]
+    attach(flow, pipeline="flow", budget=Budget(max_tokens=2 * EACH), store="off")
+    with pytest.raises(BudgetExceededError):
+        flow.kickoff(inputs={})
+    assert (flow.coord.last.outcome, flow.coord.last.tokens) == ("error.budget", 2 * EACH)
+
+
+def test_a_flow_is_made_from_its_own_class() -> None:
+    with pytest.raises(PolicyError, match="make a Desk from Desk itself"):
+        type(desk())()
+
+
 def test_an_async_goal() -> None:
     async def goal(output: str) -> bool:
         return output == "good"
@@ -222,10 +243,13 @@ def test_a_pause_and_its_resume_are_one_run(tmp_path: Any, monkeypatch: pytest.M
     pending = flow.kickoff(inputs={})
     assert isinstance(pending, HumanFeedbackPending)
     assert flow.coord.last is None
-    resumed = attached(Reviewed.from_pending(pending.context.flow_id))
+    restored = type(flow).from_pending(pending.context.flow_id)
+    assert type(restored) is Reviewed
+    resumed = attached(restored)
     assert resumed.resume("yes") == "sent: yes"
     assert flush(10.0)
     [record] = resumed.coord.runs
     assert (record.outcome, record.tokens) == ("success.first_pass", EACH)
+    assert {e.record.run_id for e in heard if hasattr(e, "record")} == {record.run_id}
     [paused] = [e.record for e in heard if isinstance(e, RunPaused)]
     assert (paused.run_id, paused.status) == (record.run_id, "paused")

@@ -30,7 +30,7 @@ from coord_plugins import (
     schema,
 )
 
-from .crews import FORMS, counts, crew_of, events, no_bad, run_crew
+from .crews import AT_LEAST_1_15_24, FORMS, counts, crew_of, events, no_bad, run_crew
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*callbacks cannot be serialized:UserWarning")
 fine = check(no_bad, name="fine", feedback="do better")
@@ -105,7 +105,12 @@ def test_stop_ends_normally_without_the_rejected_output(form: str) -> None:
     edge = ValidationEdge("writer", fine, otherwise=STOP)
     attach(host, edge, pipeline="p", goal=lambda o: o == "sent", store="off")
     with events() as heard, scoped_hooks():
-        register_scoped(InterceptionPoint.EXECUTION_END, lambda ctx: ended.append(ctx.status))
+
+        def ends(context: Any) -> None:  # older releases tell of CrewAI's inner flows too
+            if context.crew is host:
+                ended.append(getattr(context, "status", "completed"))
+
+        register_scoped(InterceptionPoint.EXECUTION_END, ends)
         output = run_crew(host, form)
     assert isinstance(output, CrewOutput)
     assert output.raw == ""
@@ -450,6 +455,7 @@ def test_every_attempt_stands_in_crewais_own_events() -> None:
 # ------------------------------------------------------------------ control flow and replay
 
 
+@pytest.mark.skipif(not AT_LEAST_1_15_24, reason="CrewAI itself makes it a ValueError")
 @pytest.mark.parametrize("form", BOTH)
 def test_a_hook_that_aborts_passes_untouched(form: str) -> None:
     """A deliberate stop of the user's is no error of the step: it is not tried again."""
@@ -480,11 +486,17 @@ def test_the_users_own_hooks_still_run() -> None:
         budget=Budget(max_tokens=10_000),
         store="off",
     )
+
+    def hears(context: Any) -> None:
+        kind = type(context).__name__
+        if kind != "StepContext" or context.kind == "task":
+            heard.append(kind)
+
     with scoped_hooks():
         for point in (InterceptionPoint.PRE_MODEL_CALL, InterceptionPoint.POST_STEP):
-            register_scoped(point, lambda ctx, p=point: heard.append(p.value))
+            register_scoped(point, hears)
         run_crew(host, "kickoff")
-    assert heard == ["pre_model_call", "post_step"] * 2
+    assert heard == ["LLMCallHookContext", "StepContext"] * 2
 
 
 def test_replay_is_a_run_from_a_later_task() -> None:
