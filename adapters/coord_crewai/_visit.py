@@ -68,7 +68,7 @@ class Visit:
             _within(stack, attempt, self._attempt)
             if judged:
                 self._writes = stack.enter_context(_memory.holding())
-            if step.retry is not None and run.mode == "enforce":
+            if self._own_retries_are_off(step):
                 self._switch_own_retries_off(stack, work.agent)
             if isinstance(step.substitute, BaseLLM):
                 _swap(stack, work.agent, "llm", step.substitute)
@@ -109,8 +109,17 @@ class Visit:
         prepared, _, _ = prepare_task_execution(crew, task, index, None, [], None)
         return Work(task, prepared.agent, context, prepared.tools)
 
+    def _own_retries_are_off(self, step: Step) -> bool:
+        """Under a `Retry` CrewAI must not repeat failed calls by itself: they would be hidden.
+
+        Nor where the policy says None: never repeat this task.
+        """
+        run = self.session.run
+        said = step.retry is not None or self.name in run.policy.retry
+        return said and run.mode == "enforce"
+
     def _switch_own_retries_off(self, stack: ExitStack, agent: Any) -> None:
-        """Under a `Retry` CrewAI must not repeat failed calls on its own: they would be hidden."""
+        """Switch CrewAI's two ways of repeating a failed call off, for this execution."""
         crew = self.session.host
         agents = {id(agent): agent}
         if getattr(agent, "allow_delegation", False):  # its coworkers work for it
@@ -162,7 +171,7 @@ class Visit:
             put_back(output, decision.value)
         run = self.session.run
         run.outputs[self.name] = neutral(output)
-        if self._attempt.failed and self.step.retry is None:
+        if self._attempt.failed and not self._own_retries_are_off(self.step):
             seen = run.metadata.get(HOST_RETRIES, 0)
             run.metadata[HOST_RETRIES] = seen + self._attempt.failed
         self.session.keep(dict(self.step.commit()))  # before CrewAI writes its checkpoint

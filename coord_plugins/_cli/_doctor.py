@@ -21,7 +21,11 @@ _HOSTS = {
 }
 """Extras and the distributions of their hosts."""
 _OTHERS = ("SQLAlchemy", "psycopg", "pyarrow", "typer", "rich")
-_CREWAI_OFF = ("CREWAI_DISABLE_TELEMETRY", "OTEL_SDK_DISABLED", "CREWAI_DISABLE_TRACKING")
+_CREWAI = {
+    "telemetry": {"CREWAI_DISABLE_TELEMETRY": "true", "OTEL_SDK_DISABLED": "true"},
+    "tracing": {"CREWAI_TRACING_ENABLED": "false", "CREWAI_TESTING": "true"},
+}
+"""What CrewAI sends to its maker, and the variables of which one switches each off."""
 
 
 def register(app: typer.Typer) -> None:
@@ -100,11 +104,22 @@ def _store(spec: str | None) -> dict[str, Any]:
 
 
 def _telemetry() -> list[dict[str, Any]]:
-    """Hosts that report to their makers; this library never does."""
+    """Hosts that report to their makers; this library never does, and never switches it on."""
     if _version("crewai") is None:
         return []
-    off = [n for n in _CREWAI_OFF if os.environ.get(n, "").lower() in ("1", "true")]
-    return [{"host": "crewai", "on": not off, "switched_off_by": off}]
+    found = []
+    for kind, switches in _CREWAI.items():
+        off = [name for name, value in switches.items() if _is_set(name, value)]
+        mend = " or ".join(f"{name}={value}" for name, value in switches.items())
+        found.append(
+            {"host": "crewai", "kind": kind, "on": not off, "switched_off_by": off, "mend": mend}
+        )
+    return found
+
+
+def _is_set(name: str, value: str) -> bool:
+    said = os.environ.get(name, "").lower()
+    return said in {"true": ("1", "true"), "false": ("0", "false")}[value]
 
 
 def _rendered(found: dict[str, Any]) -> Any:
@@ -134,6 +149,8 @@ def _rendered(found: dict[str, Any]) -> Any:
     parts: list[Any] = [Text("Versions", style="cyan"), table]
     parts += [Text("\nConfiguration", style="cyan"), settings, Text("\nStore", style="cyan"), kept]
     for host in found["telemetry"]:
-        state = "on; CREWAI_DISABLE_TELEMETRY=true stops it" if host["on"] else "off"
-        parts.append(Text(f"\n{host['host']}'s own telemetry is {state}", style="yellow"))
+        by = " and ".join(host["switched_off_by"])
+        state = f"on; {host['mend']} switches it off" if host["on"] else f"off ({by})"
+        said = f"{host['host']}'s own {host['kind']} is {state}"
+        parts.append(Text(f"\n{said}" if host is found["telemetry"][0] else said, "yellow"))
     return Group(*parts)

@@ -164,6 +164,34 @@ def test_doctor_looks_at_everything(runs):
     assert "there is no store" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("variables", "on"),
+    [
+        ({}, [True, True]),
+        ({"CREWAI_DISABLE_TELEMETRY": "true"}, [False, True]),
+        ({"OTEL_SDK_DISABLED": "1", "CREWAI_TRACING_ENABLED": "false"}, [False, False]),
+        ({"CREWAI_DISABLE_TELEMETRY": "no", "CREWAI_TESTING": "true"}, [True, False]),
+    ],
+)
+def test_doctor_says_how_to_switch_crewais_telemetry_off(monkeypatch, variables, on):
+    """Two switches: the one for telemetry leaves the traces of a first run on."""
+    from coord_plugins._cli import _doctor
+
+    monkeypatch.setattr(_doctor, "_version", lambda name: "1.15.30")
+    names = ("CREWAI_DISABLE_TELEMETRY", "OTEL_SDK_DISABLED")
+    for name in (*names, "CREWAI_TRACING_ENABLED", "CREWAI_TESTING"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found = json.loads(coord("doctor", "--json").stdout)["telemetry"]
+    assert [(t["kind"], t["on"]) for t in found] == [("telemetry", on[0]), ("tracing", on[1])]
+    said = " ".join(coord("doctor").stdout.split())
+    for kind, is_on in zip(("telemetry", "tracing"), on, strict=True):
+        assert f"crewai's own {kind} is {'on; ' if is_on else 'off ('}" in said
+    if on[0]:
+        assert "CREWAI_DISABLE_TELEMETRY=true or OTEL_SDK_DISABLED=true switches it off" in said
+
+
 def test_version_and_the_module_door():
     assert coord("--version").stdout.strip()
     code = (

@@ -61,6 +61,15 @@ def test_without_one_crewais_own_stay_and_are_named(form: str) -> None:
     assert record.outcome == "unlabelled"
 
 
+def test_a_task_that_must_not_be_repeated_is_not() -> None:
+    """`None` is an order: CrewAI's own retry would send the letter twice."""
+    host, model = attached({"a": "a", "send": ConnectionError("reset")}, retry={"send": None})
+    with pytest.raises(ConnectionError):
+        run_crew(host, "kickoff")
+    assert len(model.prompts["send"]) == 1
+    assert "never repeated" in host.coord.explain()
+
+
 @pytest.mark.skipif(_private.rate_limit_retry is None, reason="came with CrewAI 1.15.20")
 def test_without_one_crewai_repeats_rate_limited_calls() -> None:
     host, model = attached({"a": [RateLimitError("429"), "a"]}, agents_limit=0)
