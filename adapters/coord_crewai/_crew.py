@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 from typing import TYPE_CHECKING, Any
 
+from crewai.crews.crew_output import CrewOutput
 from crewai.tasks.conditional_task import ConditionalTask
 from crewai.tasks.task_output import TaskOutput
 
@@ -48,39 +49,53 @@ class AttachedCrew:
         return new
 
     def kickoff(
-        self, inputs: Any = None, input_files: Any = None, from_checkpoint: Any = None
+        self,
+        inputs: Any = None,
+        input_files: Any = None,
+        from_checkpoint: Any = None,
+        **kwargs: Any,
     ) -> Any:
         """As CrewAI's own; each call is a run."""
         if from_checkpoint is not None and from_checkpoint.restore_from is not None:
-            return restored(self, from_checkpoint).kickoff(inputs, input_files)
+            return restored(self, from_checkpoint).kickoff(inputs, input_files, **kwargs)
         # with `stream`, CrewAI calls this again from where the stream is consumed
         session = None if self.stream else begin(self, inputs, adopt_tasks(self), is_async=False)
         if session is None:
-            return super().kickoff(inputs, input_files, from_checkpoint)  # type: ignore[misc]  # the mixin's other base
+            return super().kickoff(inputs, input_files, from_checkpoint, **kwargs)  # type: ignore[misc]  # the mixin's other base
         with session:
-            session.output = super().kickoff(inputs, input_files, from_checkpoint)  # type: ignore[misc]  # the mixin's other base
+            session.output = super().kickoff(inputs, input_files, from_checkpoint, **kwargs)  # type: ignore[misc]  # the mixin's other base
         return session.output
 
     async def akickoff(
-        self, inputs: Any = None, input_files: Any = None, from_checkpoint: Any = None
+        self,
+        inputs: Any = None,
+        input_files: Any = None,
+        from_checkpoint: Any = None,
+        **kwargs: Any,
     ) -> Any:
         """As CrewAI's own; each call is a run."""
         if from_checkpoint is not None and from_checkpoint.restore_from is not None:
-            return await restored(self, from_checkpoint).akickoff(inputs, input_files)
+            return await restored(self, from_checkpoint).akickoff(inputs, input_files, **kwargs)
         session = None if self.stream else begin(self, inputs, adopt_tasks(self), is_async=True)
         if session is None:
-            return await super().akickoff(inputs, input_files, from_checkpoint)  # type: ignore[misc]  # the mixin's other base
+            return await super().akickoff(inputs, input_files, from_checkpoint, **kwargs)  # type: ignore[misc]  # the mixin's other base
         async with session:
-            session.output = await super().akickoff(inputs, input_files, from_checkpoint)  # type: ignore[misc]  # the mixin's other base
+            session.output = await super().akickoff(inputs, input_files, from_checkpoint, **kwargs)  # type: ignore[misc]  # the mixin's other base
         return session.output
 
     async def kickoff_async(
-        self, inputs: Any = None, input_files: Any = None, from_checkpoint: Any = None
+        self,
+        inputs: Any = None,
+        input_files: Any = None,
+        from_checkpoint: Any = None,
+        **kwargs: Any,
     ) -> Any:
         """As CrewAI's own: `kickoff` in a thread."""
         if from_checkpoint is not None and from_checkpoint.restore_from is not None:
-            return await restored(self, from_checkpoint).kickoff_async(inputs, input_files)
-        return await super().kickoff_async(inputs, input_files, from_checkpoint)  # type: ignore[misc]  # the mixin's other base
+            return await restored(self, from_checkpoint).kickoff_async(
+                inputs, input_files, **kwargs
+            )
+        return await super().kickoff_async(inputs, input_files, from_checkpoint, **kwargs)  # type: ignore[misc]  # the mixin's other base
 
     def replay(self, task_id: str, inputs: Any = None) -> Any:
         """As CrewAI's own; a run that begins at a later task."""
@@ -149,7 +164,8 @@ class AttachedCrew:
         why = f"stopped at {stop.step!r}: {stop}"
         mark = TaskOutput(name=stop.step, description=stop.step, raw=why, agent="")
         output = super()._create_crew_output([*accepted, mark])  # type: ignore[misc]  # the mixin's other base
-        output.raw, output.tasks_output = "", accepted
+        if isinstance(output, CrewOutput):  # a hook of the user's may have replaced it
+            output.raw, output.tasks_output = "", accepted
         return output
 
 

@@ -40,11 +40,22 @@ class Session:
         self.names = tasks
         self.output: Any = None
         self.paused = self.stopped = False
+        self._contexts: dict[str, Any] = {}
         self._stack = ExitStack()
 
     def task(self, name: str) -> Any:
         """The task object of this kickoff that has this name."""
         return next(t for t in self.host.tasks if self.names.get(id(t)) == name)
+
+    def context(self, task: Any, given: Any) -> Any:
+        """The context that a task works on.
+
+        CrewAI gives a parallel task none but what it names in `context`; after a loop-back it
+        would give it the output of the task before. It works on what it had.
+        """
+        if not task.async_execution or isinstance(task.context, list):
+            return given
+        return self._contexts.setdefault(self.names[id(task)], given)
 
     def keep(self, change: dict[str, Any]) -> None:
         """Keep a change where CrewAI's checkpoints take it along."""

@@ -66,4 +66,5 @@ def _visit(work: Work, *, is_async: bool) -> Visit | None:
     found = current.get()
     if found is None or id(work.task) not in found.names:
         return None
-    return Visit(found, work, is_async=is_async)
+    context = found.context(work.task, work.context)
+    return Visit(found, work._replace(context=context), is_async=is_async)

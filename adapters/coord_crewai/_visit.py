@@ -105,7 +105,7 @@ class Visit:
     def _other(self, name: str, context: str | None) -> Work:
         """Another task of the crew, with its own agent and tools."""
         task, crew = self.session.task(name), self.session.host
-        index = crew.tasks.index(task)
+        index = [t is task for t in crew.tasks].index(True)
         prepared, _, _ = prepare_task_execution(crew, task, index, None, [], None)
         return Work(task, prepared.agent, context, prepared.tools)
 

@@ -125,6 +125,18 @@ def test_stop_ends_normally_without_the_rejected_output(form: str) -> None:
     assert ended == ["completed"]
 
 
+def test_what_a_users_hook_made_of_a_stop_stays() -> None:
+    host, _ = crew_of({"writer": "bad"})
+    attach(host, ValidationEdge("writer", fine, otherwise=STOP), pipeline="p", store="off")
+
+    def replaces(context: Any) -> Any:
+        return {"theirs": context.output.raw.split(":")[0]} if context.crew is host else None
+
+    with scoped_hooks():
+        register_scoped(InterceptionPoint.OUTPUT, replaces)
+        assert run_crew(host, "kickoff") == {"theirs": "stopped at 'writer'"}
+
+
 def test_stop_at_the_first_task() -> None:
     host, _ = crew_of({"writer": "bad", "sender": "sent"})
     attach(host, ValidationEdge("writer", fine, otherwise=STOP), pipeline="p", store="off")
@@ -294,6 +306,22 @@ def test_a_parallel_task_goes_back_when_its_siblings_have_ended(form: str) -> No
     assert [t.raw for t in output.tasks_output] == ["a2", "l", "r", "end"]
     assert counts(host.coord.last) == {"a": (2, 0), "left": (2, 1), "right": (2, 0), "end": (1, 0)}
     assert "a2" in model.prompts["left"][1]
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_a_parallel_task_works_on_what_it_had(form: str) -> None:
+    """CrewAI's second pass would bring it the output of the task before, which it never had."""
+    scripts = {"a": "A1", "left": "l", "right": "r", "end": ["bad", "good"]}
+    more = {n: {"async_execution": True} for n in ("left", "right")}
+    host, model = crew_of(scripts, tasks=more)
+    attach(host, ValidationEdge("end", fine, back_to="left"), pipeline="p", store="off")
+    run_crew(host, form)
+    first, again = model.prompts["left"]
+    assert "A1" not in first
+    assert "A1" not in again
+    assert "do better" in again
+    assert model.prompts["right"][0] == model.prompts["right"][1]
+    assert counts(host.coord.last) == {"a": (1, 0), "left": (2, 0), "right": (2, 0), "end": (2, 1)}
 
 
 # ------------------------------------------------------------------ outputs
