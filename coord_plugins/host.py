@@ -13,6 +13,7 @@ from ._drive import arun_step, asettle, run_step, settle
 from ._durable import merge_durable
 from ._feedback import get_field, route_feedback, with_field
 from ._policy import Host, Policy, make_policy
+from ._private_parts import PrivateParts
 from ._run import Run
 from ._step import Step
 
@@ -26,6 +27,7 @@ __all__ = [
     "Fallback",
     "Host",
     "Policy",
+    "PrivateParts",
     "Run",
     "Step",
     "activate",

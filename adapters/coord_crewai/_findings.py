@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from crewai.tasks.conditional_task import ConditionalTask
@@ -12,7 +11,7 @@ from coord_plugins import START, PolicyError, ValidationEdge
 from coord_plugins.host import Policy
 
 from ._names import stand_ins
-from ._private import TESTED
+from ._private import PARTS
 
 
 def check(crew: Any, policy: Policy, names: Sequence[str]) -> None:
@@ -56,9 +55,9 @@ def _check_target(edge: ValidationEdge, target: str, order: Sequence[str], spare
 
 def findings(crew: Any, policy: Policy, names: Sequence[str]) -> Iterable[str]:
     """One sentence for each thing that works otherwise than a user may expect."""
-    installed = version("crewai")
-    if not _numbers(TESTED[0])[:2] <= _numbers(installed)[:2] <= _numbers(TESTED[-1])[:2]:
-        yield f"CrewAI {installed} is not among the tested versions ({', '.join(TESTED)})"
+    untested = PARTS.finding()
+    if untested is not None:
+        yield untested
     tasks = dict(zip(names, crew.tasks, strict=True))
     order = [n for n in names if n not in stand_ins(policy)]
     for group in _parallel(order, tasks):
@@ -90,7 +89,3 @@ def _parallel(order: Sequence[str], tasks: dict[str, Any]) -> Iterable[list[str]
         group = []
     if len(group) > 1:
         yield group
-
-
-def _numbers(said: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in said.split(".")[:3] if part.isdigit())

@@ -21,30 +21,15 @@ from __future__ import annotations
 
 import inspect
 from contextvars import ContextVar
-from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
 from crewai import Agent, Crew, Task
 
-from coord_plugins import UnsupportedHostError
+from coord_plugins.host import PrivateParts
 
-TESTED = ("1.15.16", "1.15.24", "1.15.30")
-"""The CrewAI versions that the suite passes on."""
-LAST_GOOD = TESTED[-1]
-
-_gone: list[str] = []
-
-
-def _name(module: str, name: str) -> Any:
-    """A private name, or None and a note for `assert_shape`."""
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError):
-        _gone.append(f"{module}.{name}")
-        return None
-
+PARTS = PrivateParts("coord_crewai", "CrewAI", "crewai", tested=("1.15.16", "1.15.24", "1.15.30"))
+_name = PARTS.name
 
 stream_sinks = _name("crewai.events.stream_context", "_stream_sinks")
 scoped_hooks = _name("crewai.hooks.dispatch", "scoped_hooks")
@@ -80,25 +65,17 @@ def assert_shape() -> None:
     Raises:
         UnsupportedHostError: One of them changed; names it and the last good version.
     """
-    if _gone:
-        _unsupported(f"{', '.join(_gone)} is gone")
+    PARTS.check()
     for (kind, name), wanted in _SIGNATURES.items():
         function = getattr(kind, name, None)
         found = tuple(inspect.signature(function).parameters) if function is not None else None
         if found != wanted:
-            _unsupported(f"{kind.__name__}.{name} is no longer called with {', '.join(wanted)}")
+            PARTS.refuse(f"{kind.__name__}.{name} is no longer called with {', '.join(wanted)}")
     for model, fields in _FIELDS.items():
         missing = fields - set(model.model_fields)
         if missing:
-            _unsupported(f"{model.__name__} lost {', '.join(sorted(missing))}")
+            PARTS.refuse(f"{model.__name__} lost {', '.join(sorted(missing))}")
     if not isinstance(stream_sinks.get(), tuple):
-        _unsupported("crewai.events.stream_context._stream_sinks is no tuple of sinks")
+        PARTS.refuse("crewai.events.stream_context._stream_sinks is no tuple of sinks")
     if rate_limit_retry is not None and not isinstance(rate_limit_retry, ContextVar):
-        _unsupported("crewai.llms.retry._active_llm_rate_limit_retry is no context variable")
-
-
-def _unsupported(what: str) -> None:
-    raise UnsupportedHostError(
-        f"CrewAI {version('crewai')} has changed a part that coord_crewai relies on "
-        f"({what}); the last version that is known to work is {LAST_GOOD}"
-    )
+        PARTS.refuse("crewai.llms.retry._active_llm_rate_limit_retry is no context variable")

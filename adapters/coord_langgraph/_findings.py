@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.metadata import version
 from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
@@ -12,7 +11,7 @@ from coord_plugins import HUMAN, START, PolicyError, ValidationEdge
 from coord_plugins.host import Policy
 
 from ._functions import declares_feedback, function_of, is_decorated
-from ._private import TESTED
+from ._private import PARTS
 from ._topology import Topology
 
 
@@ -41,9 +40,9 @@ def check(graph: Any, policy: Policy) -> None:
 
 def findings(graph: Any, policy: Policy, topology: Topology) -> Iterable[str]:
     """One sentence for each thing that works otherwise than a user may expect."""
-    installed = version("langgraph")
-    if not _numbers(TESTED[0])[:2] <= _numbers(installed)[:2] <= _numbers(TESTED[-1])[:2]:
-        yield f"LangGraph {installed} is not among the tested versions ({', '.join(TESTED)})"
+    untested = PARTS.finding()
+    if untested is not None:
+        yield untested
     for edge in policy.edges.values():
         if graph.nodes[edge.step].cache_policy is not None:
             yield (
@@ -62,10 +61,6 @@ def findings(graph: Any, policy: Policy, topology: Topology) -> Iterable[str]:
                         f"edge {edge.step!r}: feedback has no route to {step!r}; give the node a "
                         "parameter `feedback`, call current_feedback() in it, or set feedback_to="
                     )
-
-
-def _numbers(said: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in said.split(".")[:3] if part.isdigit())
 
 
 def _has_route(graph: Any, step: str, edge: ValidationEdge) -> bool:

@@ -20,26 +20,17 @@ from __future__ import annotations
 
 import dataclasses
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
-from coord_plugins import UnsupportedHostError
+from coord_plugins.host import PrivateParts
 
-TESTED = ("1.0.10", "1.1.10", "1.2.0", "1.2.17", "1.2.24")
-"""The LangGraph versions that the suite passes on."""
-LAST_GOOD = TESTED[-1]
-
-_gone: list[str] = []
-
-
-def _name(module: str, name: str) -> Any:
-    """A private name, or None and a note for `assert_shape`."""
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError):
-        _gone.append(f"{module}.{name}")
-        return None
-
+PARTS = PrivateParts(
+    "coord_langgraph",
+    "LangGraph",
+    "langgraph",
+    tested=("1.0.10", "1.1.10", "1.2.0", "1.2.17", "1.2.24"),
+)
+_name = PARTS.name
 
 ChannelWrite = _name("langgraph.pregel._write", "ChannelWrite")
 ChannelWriteEntry = _name("langgraph.pregel._write", "ChannelWriteEntry")
@@ -91,27 +82,19 @@ def assert_shape(graph: Any) -> None:
     Raises:
         UnsupportedHostError: One of them changed; names it and the last good version.
     """
-    if _gone:
-        _unsupported(f"{', '.join(_gone)} is gone")
+    PARTS.check()
     fields = {f.name for f in dataclasses.fields(PregelScratchpad)}
     if not fields >= _COUNTERS:
-        _unsupported(f"PregelScratchpad lost {', '.join(sorted(_COUNTERS - fields))}")
+        PARTS.refuse(f"PregelScratchpad lost {', '.join(sorted(_COUNTERS - fields))}")
     constants = import_module("langgraph._internal._constants")
     for name, key in _KEYS.items():
         if getattr(constants, name, None) != key:
-            _unsupported(f"{name} is no longer {key!r}")
+            PARTS.refuse(f"{name} is no longer {key!r}")
     for name, node in graph.nodes.items():
         first = node.writers[0] if node.writers else None
         writes = first.writes if isinstance(first, ChannelWrite) else []
         if len(writes) != 2 or not all(isinstance(w, ChannelWriteTupleEntry) for w in writes):
-            _unsupported(f"the first writer of node {name!r} is {first!r}")
+            PARTS.refuse(f"the first writer of node {name!r} is {first!r}")
         for writer in node.writers[1:]:
             if not ChannelWrite.is_writer(writer):
-                _unsupported(f"a writer of node {name!r} is {writer!r}")
-
-
-def _unsupported(what: str) -> None:
-    raise UnsupportedHostError(
-        f"LangGraph {version('langgraph')} has changed a part that coord_langgraph relies on "
-        f"({what}); the last version that is known to work is {LAST_GOOD}"
-    )
+                PARTS.refuse(f"a writer of node {name!r} is {writer!r}")

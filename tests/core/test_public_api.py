@@ -112,3 +112,23 @@ def test_every_field_of_an_option_is_documented() -> None:
 
 def test_the_version_is_that_of_the_distribution() -> None:
     assert coord_plugins.__version__.count(".") == 2
+
+
+def test_private_parts_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is gone is noted when an adapter is imported, and refused when it attaches."""
+    from coord_plugins import UnsupportedHostError
+    from coord_plugins.host import PrivateParts
+
+    parts = PrivateParts("coord_x", "X", "pytest", tested=("1.0.10", "1.2.3"))
+    assert parts.name("json", "loads") is not None
+    parts.check()
+    assert parts.name("json", "no_such_name") is None
+    assert parts.name("no_such_module", "x") is None
+    with pytest.raises(UnsupportedHostError, match=r"json.no_such_name, no_such_module.x is gone"):
+        parts.check()
+    with pytest.raises(UnsupportedHostError, match=r"relies on \(it\); the last .* is 1\.2\.3"):
+        parts.refuse("it")
+    for installed, known in (("1.0.2", True), ("1.1.9", True), ("1.2.99", True), ("1.3.0", False)):
+        monkeypatch.setattr("coord_plugins._private_parts.version", lambda d, v=installed: v)
+        assert (parts.finding() is None) == known, installed
+    assert parts.finding() == "X 1.3.0 is not among the tested versions (1.0.10, 1.2.3)"

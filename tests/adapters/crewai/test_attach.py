@@ -467,9 +467,7 @@ def test_tasks_at_the_same_time_are_named() -> None:
 
 
 def test_a_version_that_was_not_tested_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from coord_crewai import _findings
-
-    monkeypatch.setattr(_findings, "version", lambda name: "1.99.0")
+    monkeypatch.setattr("coord_plugins._private_parts.version", lambda name: "1.99.0")
     host, _ = crew_of(SCRIPTS)
     with pytest.warns(CoordWarning, match="CrewAI 1.99.0 is not among the tested versions"):
         attach(host, pipeline="p", store="off")
@@ -484,8 +482,8 @@ def test_a_private_shape_that_changed_is_refused(monkeypatch: pytest.MonkeyPatch
         with pytest.raises(UnsupportedHostError, match="Crew._execute_tasks is no longer called"):
             attach(host, pipeline="p")
     with monkeypatch.context() as patched:
-        patched.setattr(_private, "_gone", ["crewai.hooks.dispatch.scoped_hooks"])
-        with pytest.raises(UnsupportedHostError, match=f"is gone.*{_private.LAST_GOOD}"):
+        patched.setattr(_private.PARTS, "gone", ["crewai.hooks.dispatch.scoped_hooks"])
+        with pytest.raises(UnsupportedHostError, match=f"is gone.*{_private.PARTS.last_good}"):
             attach(host, pipeline="p")
     if _private.rate_limit_retry is not None:
         with monkeypatch.context() as patched:

@@ -311,10 +311,10 @@ def test_changed_private_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(what: str) -> None:
         with pytest.raises(UnsupportedHostError, match=what) as caught:
             attach(static(Lab()).compile(), pipeline="p")
-        assert _private.LAST_GOOD in str(caught.value)
+        assert _private.PARTS.last_good in str(caught.value)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_private, "_gone", ["langgraph.pregel._write.ChannelWrite"])
+        patch.setattr(_private.PARTS, "gone", ["langgraph.pregel._write.ChannelWrite"])
         refused("ChannelWrite is gone")
     with monkeypatch.context() as patch:
         patch.setattr(_private, "_COUNTERS", {"step", "a_new_field"})
@@ -330,8 +330,8 @@ def test_changed_private_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     graph.nodes["b"].writers.append(object())
     with pytest.raises(UnsupportedHostError, match="a writer of node 'b'"):
         attach(graph, pipeline="p")
-    assert _private._name("langgraph.types", "NoSuchName") is None
-    assert _private._gone.pop() == "langgraph.types.NoSuchName"
+    assert _private.PARTS.name("langgraph.types", "NoSuchName") is None
+    assert _private.PARTS.gone.pop() == "langgraph.types.NoSuchName"
 
 
 @SYNC_AND_ASYNC
