@@ -16,7 +16,13 @@ def user_message(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
 
-def route_feedback(step: Step, input: Any, message: Message = user_message) -> Any:
+def route_feedback(
+    step: Step,
+    input: Any,
+    message: Message = user_message,
+    *,
+    text: Callable[[Any, str], Any] | None = None,
+) -> Any:
     """Put the waiting feedback into a copy of the step's input, where a route exists.
 
     `feedback_to` of the edge that waits comes first, also for its earlier target; else, where the
@@ -26,6 +32,9 @@ def route_feedback(step: Step, input: Any, message: Message = user_message) -> A
         step: The step that is about to execute.
         input: Its input.
         message: Makes the host's own user message.
+        text: On a host whose steps work on text: puts the words into it. A `feedback_to` that
+            names a state key is that host's default route as well, so that one policy serves
+            both kinds of hosts.
 
     Returns:
         The input with the feedback, or `input` itself when there is no feedback or no route.
@@ -33,9 +42,12 @@ def route_feedback(step: Step, input: Any, message: Message = user_message) -> A
     if step.feedback is None:
         return input
     route = _route(step)
+    if callable(route):
+        return route(input, step.deliver() or "")
+    if text is not None:
+        return text(input, step.deliver() or "")
     if route is not None:
-        text = step.deliver() or ""
-        return route(input, text) if callable(route) else with_field(input, route, text)
+        return with_field(input, route, step.deliver() or "")
     messages = get_field(input, "messages")
     if isinstance(messages, list):
         return with_field(input, "messages", [*messages, message(step.deliver() or "")])

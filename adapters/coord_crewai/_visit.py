@@ -13,7 +13,17 @@ from crewai.events.event_bus import crewai_event_bus
 from crewai.llms.base_llm import BaseLLM
 
 from coord_plugins import STOP, PolicyError
-from coord_plugins.host import Accept, Again, Decision, Escalate, Step, asettle, declares, settle
+from coord_plugins.host import (
+    Accept,
+    Again,
+    Decision,
+    Escalate,
+    Step,
+    asettle,
+    declares,
+    route_feedback,
+    settle,
+)
 
 from . import _memory
 from ._events import CoordRejectedEvent
@@ -92,10 +102,7 @@ class Visit:
         """Who executes: the task itself, or the fallback that stands in."""
         task, agent, context, tools = self.work
         substitute = step.substitute
-        route = step.edge.feedback_to if step.edge is not None else None
-        if step.feedback is not None:
-            words = step.deliver() or ""
-            context = route(context, words) if callable(route) else with_feedback(context, words)
+        context = route_feedback(step, context, text=with_feedback)
         if isinstance(substitute, str):
             return self._other(substitute, context)
         if callable(substitute) and not isinstance(substitute, BaseLLM):

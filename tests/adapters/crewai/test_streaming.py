@@ -128,3 +128,21 @@ def test_each_word_is_emitted_once_with_its_text() -> None:
         streamed(host, "kickoff")
     words = [e.chunk for e in heard if e.type == "llm_stream_chunk" and e.task_name == "writer"]
     assert [w for w in words if w] == ["a ", "good ", "draft "]
+
+
+@pytest.mark.parametrize("form", ["kickoff_for_each_async", "akickoff_for_each"])
+def test_for_each_streams_all_runs_at_once(form: str) -> None:
+    """CrewAI merges the chunks of the copies into one stream; each copy holds its own."""
+    host = attached(ValidationEdge("writer", fine), task="ticket")
+
+    async def main() -> tuple[str, list[str]]:
+        stream = await getattr(host, form)([{"ticket": "T-1"}, {"ticket": "T-2"}])
+        text = "".join([chunk.content async for chunk in stream])
+        return text, [result.raw for result in stream.results]
+
+    text, results = asyncio.run(main())
+    assert results == ["is sent", "is sent"]
+    assert "bad" not in text
+    assert sorted(text.split()) == sorted("the facts a good draft is sent".split() * 2)
+    assert sorted(r.task for r in host.coord.runs) == ["T-1", "T-2"]
+    assert [r.steps["writer"].rejects for r in host.coord.runs].count(1) >= 1

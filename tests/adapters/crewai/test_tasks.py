@@ -225,6 +225,27 @@ def test_going_back_keeps_the_earlier_context_and_forgets_what_came_after(form: 
     assert "bad draft" not in "".join(model.prompts["sender"] + [again, writer])
 
 
+def test_feedback_to_makes_the_context() -> None:
+    """A callable's result is the context, also of the earlier task; a state key is not for us."""
+    scripts = {"reader": ["facts 1", "facts 2"], "writer": ["bad", "good"]}
+
+    def route(context: str | None, words: str) -> str:
+        return f"[{context}] mind: {words}"
+
+    host, _ = crew_of(scripts)
+    edge = ValidationEdge("writer", fine, back_to="reader", feedback_to=route)
+    attach(host, edge, pipeline="p", store="off")
+    run_crew(host, "kickoff")
+    assert host.tasks[0].prompt_context == "[] mind: do better"
+    assert host.tasks[1].prompt_context == "[facts 2] mind: do better"
+    assert [t.delivered for t in host.coord.last.steps.values()] == [1, 1]
+    host, _ = crew_of(scripts)
+    edge = ValidationEdge("writer", fine, feedback_to="notes")
+    attach(host, edge, pipeline="p", store="off")
+    run_crew(host, "kickoff")
+    assert host.tasks[1].prompt_context.startswith("facts 1\n\nYour previous attempt")
+
+
 def test_explicit_context_survives_a_loop() -> None:
     scripts = {"a": ["a1", "a2"], "b": "b", "c": ["bad", "good"]}
     host, model = crew_of(scripts)
