@@ -160,7 +160,8 @@ class AttachedCrew:
         found = current.get()
         assert found is not None
         found.stopped = True
-        accepted = [t.output for t in tasks if found.names[id(t)] in found.run.outputs]
+        done = [t for t in tasks if found.names[id(t)] in found.run.outputs]
+        accepted = [t.output for t in done if t.output is not None]  # None: a loop-back forgot it
         why = f"stopped at {stop.step!r}: {stop}"
         mark = TaskOutput(name=stop.step, description=stop.step, raw=why, agent="")
         output = super()._create_crew_output([*accepted, mark])  # type: ignore[misc]  # the mixin's other base
@@ -181,5 +182,4 @@ def _rewind(tasks: Any, target: str) -> int:
             task.output = task.get_skipped_task_output()
     for task in tasks[start:]:
         task.output = None
-        found.run.outputs.pop(found.names[id(task)], None)
     return start

@@ -125,6 +125,20 @@ def test_stop_ends_normally_without_the_rejected_output(form: str) -> None:
     assert ended == ["completed"]
 
 
+def test_stop_after_a_loop_back_forgets_what_was_rolled_back() -> None:
+    host, _ = crew_of({"reader": ["facts", "bad"], "writer": "draft", "sender": "bad"})
+    attach(
+        host,
+        ValidationEdge("reader", fine, max_attempts=1, otherwise=STOP),
+        ValidationEdge("sender", fine, back_to="reader"),
+        pipeline="p",
+        store="off",
+    )
+    output = run_crew(host, "kickoff")
+    assert (output.raw, output.tasks_output) == ("", [])
+    assert counts(host.coord.last) == {"reader": (2, 1), "writer": (1, 0), "sender": (1, 1)}
+
+
 def test_what_a_users_hook_made_of_a_stop_stays() -> None:
     host, _ = crew_of({"writer": "bad"})
     attach(host, ValidationEdge("writer", fine, otherwise=STOP), pipeline="p", store="off")
