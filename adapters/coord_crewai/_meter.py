@@ -45,13 +45,19 @@ class Attempt:
         self.failed = 0
         self.aborted: BudgetError | None = None
         self._holds = holds
+        self._around = attempt.get()
         self._kept: list[tuple[Any, LLMStreamChunkEvent]] = []
 
     def take(self, source: Any, event: LLMStreamChunkEvent) -> None:
-        """Empty a chunk before it goes on to any stream, and keep what it said."""
+        """Empty a chunk before it goes on to any stream, and keep what it said.
+
+        What this execution lets pass may be part of one around it (a crew inside a task).
+        """
         if self._holds:
             self._kept.append((source, event.model_copy()))
             event.chunk, event.tool_call = "", None
+        elif self._around is not None:
+            self._around.take(source, event)
 
     def release(self) -> None:
         """The candidate was accepted: say it now."""
@@ -67,6 +73,8 @@ _SAID = (
     *("task_id", "task_name", "agent_id", "agent_role"),
 )
 """The fields of a chunk that make it what it is; the others belong to one emission."""
+
+_HEARD = {"llm_stream_chunk", "llm_call_completed", "llm_call_failed"}
 
 attempt: ContextVar[Attempt | None] = ContextVar("coord_crewai_attempt", default=None)
 _call: ContextVar[Call | None] = ContextVar("coord_crewai_call", default=None)
@@ -88,17 +96,15 @@ class Meter:
     def hear(self, source: Any, event: Any) -> None:
         """The sink. CrewAI calls it for every event of this kickoff."""
         kind = event.type
-        if kind == "llm_stream_chunk":
-            said_in = attempt.get()
-            if said_in is not None:
-                said_in.take(source, event)
-        elif kind == "llm_call_completed":
-            if self._mine():
-                self._count(event.model, event.usage)
-        elif kind == "llm_call_failed":
-            failed_in = attempt.get()
-            if failed_in is not None:
-                failed_in.failed += 1
+        if kind not in _HEARD or not self._mine():
+            return
+        work = attempt.get()
+        if kind == "llm_call_completed":
+            self._count(event.model, event.usage)
+        elif work is not None and kind == "llm_stream_chunk":
+            work.take(source, event)
+        elif work is not None:
+            work.failed += 1
 
     def _mine(self) -> bool:
         """Whether it belongs to this run and not to one inside it, which rolls it up."""

@@ -146,3 +146,24 @@ def test_for_each_streams_all_runs_at_once(form: str) -> None:
     # CrewAI itself brings each chunk of a copy twice
     assert sorted(text.split()) == sorted("the facts a good draft is sent".split() * 4)
     assert sorted(r.task for r in host.coord.runs) == ["T-1", "T-2"]
+
+
+@pytest.mark.parametrize("edges", [(), (ValidationEdge("deep", fine),)])
+def test_what_a_crew_inside_a_task_says_is_part_of_the_task(edges: Any) -> None:
+    """It comes when the task around it is accepted, and each word once."""
+    model = model_of({"deep": ["one bad word", "two", "three"] if edges else ["one", "two"]})
+    inner, _ = crew_of({"deep": "x"}, model=model)
+    model.stream = True
+    attach(inner, *edges, pipeline="inner", store="off")
+    drafts = iter(["a bad draft", "a good draft"])
+
+    def delegates(prompt: str, task: Any) -> str:
+        inner.kickoff(inputs={"ticket": "i"})
+        return next(drafts)
+
+    host = attached(ValidationEdge("writer", fine), scripts={"writer": delegates})
+    chunks, _ = streamed(host, "kickoff")
+    assert said(chunks) == {
+        "deep agent": "three " if edges else "two ",
+        "writer agent": "a good draft ",
+    }
