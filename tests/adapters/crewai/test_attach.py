@@ -280,6 +280,33 @@ def test_crew_base() -> None:
             attach(wrong, pipeline="p")
 
 
+@CrewBase
+class AttachedDesk:
+    """A project whose own `@crew` method attaches."""
+
+    model = model_of({"writer": ["bad", "good"]})
+
+    @agent
+    def clerk(self) -> Agent:
+        return Agent(role="Clerk", goal="g", backstory="b", llm=self.model)
+
+    @task
+    def writer(self) -> Task:
+        return Task(description="write {ticket}", expected_output="t", agent=self.clerk())
+
+    @crew
+    def crew(self) -> Crew:
+        made = Crew(agents=self.agents, tasks=self.tasks)
+        return attach(made, ValidationEdge("writer", fine), pipeline="p", store="off")
+
+
+def test_attaching_inside_of_the_crew_method() -> None:
+    desk = AttachedDesk()
+    assert desk.crew().kickoff(inputs={"ticket": "T-1"}).raw == "good"
+    assert desk.crew() is desk.crew()
+    assert counts(desk.crew().coord.last) == {"writer": (2, 1)}
+
+
 def test_mode_off_is_crewais_own_path() -> None:
     host, model = attached(ValidationEdge("writer", fine), retry=Retry(), mode="off")
     assert host.kickoff(inputs={"ticket": "T-1"}).raw == "sent"
