@@ -57,14 +57,20 @@ class Prices:
 
 
 def _listed(model: str, input_tokens: int, output_tokens: int) -> float | None:
-    """The public table's price of one call (its tiers depend on the call's size)."""
+    """The public table's price of one call (its tiers depend on the call's size).
+
+    A name may say its provider: "groq/llama-3.1-8b-instant".
+    """
     try:
         from genai_prices import Usage, calc_price
     except ImportError:
         return None
-    try:
-        used = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
-        return float(calc_price(used, model_ref=model).total_price)
-    except LookupError:
-        log.info("the price table has no model %r", model)
-        return None
+    used = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+    provider, _, name = model.rpartition("/")
+    for said_by, ref in ((None, model), (provider or None, name)):
+        try:
+            return float(calc_price(used, model_ref=ref, provider_id=said_by).total_price)
+        except LookupError:
+            continue
+    log.info("the price table has no model %r", model)
+    return None

@@ -145,3 +145,16 @@ def test_observe_never_stops() -> None:
         steps={"a": Act(then="x", model="m"), "b": "y"}, budget=Budget(max_tokens=1), mode="observe"
     )
     assert (seen.error, seen.output) == (None, "y")
+
+
+def test_the_public_table_takes_a_name_with_its_provider() -> None:
+    pytest.importorskip("genai_prices")
+    from coord_plugins._prices import Prices
+
+    prices = Prices()
+    plain = prices.cost("gpt-4o-mini", 1_000, 1_000)
+    assert plain is not None
+    assert prices.cost("openai/gpt-4o-mini", 1_000, 1_000) == plain
+    assert prices.cost("nosuchprovider/gpt-4o-mini", 1_000, 1_000) is None
+    assert prices.cost("openai/no-such-model", 1_000, 1_000) is None
+    assert prices.cost("no-such-model", 1_000, 1_000) is None
