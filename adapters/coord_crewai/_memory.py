@@ -18,7 +18,10 @@ from crewai.hooks.dispatch import HookAborted
 from crewai.memory.types import MemoryRecord
 
 log = logging.getLogger("coord_plugins.crewai")
-_held: ContextVar[list[Callable[[], Any]] | None] = ContextVar("coord_crewai_memory", default=None)
+held_writes: ContextVar[list[Callable[[], Any]] | None] = ContextVar(
+    "coord_crewai_memory", default=None
+)
+"""The writes of the execution under way here that wait for its verdict; None: none wait."""
 
 
 class _Unextracted(str):
@@ -37,11 +40,11 @@ class Held:
 
     def extract_memories(self, content: str) -> Any:
         """Extract later, when the task's output is accepted."""
-        return self._extract(content) if _held.get() is None else [_Unextracted(content)]
+        return self._extract(content) if held_writes.get() is None else [_Unextracted(content)]
 
     def remember_many(self, contents: list[str], *args: Any, **kwargs: Any) -> Any:
         """Write later, when the task's output is accepted."""
-        held = _held.get()
+        held = held_writes.get()
         if held is None:
             return self._many(self._extracted(contents), *args, **kwargs)
         held.append(lambda: self.remember_many(contents, *args, **kwargs))
@@ -49,7 +52,7 @@ class Held:
 
     def remember(self, content: str, *args: Any, **kwargs: Any) -> Any:
         """Write later; the agent's tool is told at once that it will be."""
-        held = _held.get()
+        held = held_writes.get()
         if held is None:
             return self._one(content, *args, **kwargs)
         held.append(lambda: self.remember(content, *args, **kwargs))
@@ -67,11 +70,11 @@ class Held:
 def holding() -> Iterator[list[Callable[[], Any]]]:
     """Hold the memory writes made inside; the caller writes them or lets them go."""
     writes: list[Callable[[], Any]] = []
-    token = _held.set(writes)
+    token = held_writes.set(writes)
     try:
         yield writes
     finally:
-        _held.reset(token)
+        held_writes.reset(token)
 
 
 def write(writes: list[Callable[[], Any]]) -> None:
@@ -79,7 +82,7 @@ def write(writes: list[Callable[[], Any]]) -> None:
 
     A memory that fails does not fail the task: CrewAI logs it and goes on, and so does this.
     """
-    token = _held.set(None)
+    token = held_writes.set(None)
     try:
         while writes:
             try:
@@ -89,7 +92,7 @@ def write(writes: list[Callable[[], Any]]) -> None:
             except Exception as error:  # noqa: BLE001 - as CrewAI's own save of a result
                 log.warning("saving to memory failed: %s: %s", type(error).__name__, error)
     finally:
-        _held.reset(token)
+        held_writes.reset(token)
 
 
 def memories_of(crew: Any) -> list[Any]:

@@ -161,11 +161,14 @@ class Visit:
 
     @contextmanager
     def _judging(self, output: Any) -> Iterator[None]:
-        """While validators judge, what their models say is in nobody's stream or memory."""
+        """While validators judge, what their models say is in nobody's stream.
+
+        What they write to a memory is their own, and not a part of what they judge.
+        """
         with ExitStack() as stack:
             _within(stack, candidate, output)
             _within(stack, attempt, Attempt(holds=True))
-            stack.enter_context(_memory.holding())
+            _within(stack, _memory.held_writes, None)
             yield
 
     def _took(self, output: Any, decision: Decision) -> None:

@@ -66,11 +66,13 @@ def test_crewai_remembers_what_a_guardrail_rejects(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", BOTH)
 def test_a_rejected_draft_is_no_memory(form: str, tmp_path: Path) -> None:
     memory, extractor = memory_at(tmp_path)
-    host, _ = crew_of({"reader": "facts", "writer": ["bad 1", "bad 2", "good"]}, memory=memory)
+    # unlike each other, so that CrewAI does not take the second for the first
+    scripts = {"reader": ["facts", "opinion"], "writer": ["bad 1", "bad 2", "good"]}
+    host, _ = crew_of(scripts, memory=memory)
     edge = ValidationEdge("writer", fine, back_to=("writer", "reader"))
     attach(host, edge, pipeline="p", store="off")
     run_crew(host, form)
-    assert remembered(memory) == ["remember: facts", "remember: facts", "remember: good"]
+    assert remembered(memory) == ["remember: facts", "remember: good", "remember: opinion"]
     assert extractor.calls >= 3
     assert not any("bad" in p for found in extractor.prompts.values() for p in found), (
         "a rejected draft costs no extraction"
@@ -93,6 +95,19 @@ def test_an_agents_own_memory_and_what_its_tool_saves(tmp_path: Path) -> None:
     assert [t.content for t in told] == ["noted: bad idea"] * 2
     assert [t.scope for t in told] == ["/notes", "/notes"]
     assert remembered(memory) == ["noted: bad idea", "remember: good"]
+
+
+def test_what_a_validator_notes_is_its_own(tmp_path: Path) -> None:
+    memory, _ = memory_at(tmp_path)
+
+    def notes(output: str) -> bool:
+        memory.remember(f"lesson from {output}")
+        return no_bad(output)
+
+    host, _ = crew_of({"writer": ["bad", "good"]}, memory=memory)
+    attach(host, ValidationEdge("writer", check(notes)), pipeline="p", store="off")
+    run_crew(host, "kickoff")
+    assert remembered(memory) == ["lesson from bad", "lesson from good", "remember: good"]
 
 
 def test_an_exhausted_task_leaves_nothing(tmp_path: Path) -> None:
