@@ -58,8 +58,10 @@ def attached(*edges: ValidationEdge, scripts: Any = SCRIPTS, **settings: Any) ->
 
 
 def test_the_signature_is_the_same_on_every_host() -> None:
-    langgraph = pytest.importorskip("coord_langgraph")
-    ours, theirs = (inspect.signature(m.attach).parameters for m in (coord_crewai, langgraph))
+    pytest.importorskip("langgraph.graph")
+    import coord_langgraph
+
+    ours, theirs = (inspect.signature(m.attach).parameters for m in (coord_crewai, coord_langgraph))
     assert [(p.name, p.kind, p.default) for p in ours.values()] == [
         (p.name, p.kind, p.default) for p in theirs.values()
     ]

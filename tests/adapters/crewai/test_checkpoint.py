@@ -153,6 +153,22 @@ def test_a_run_that_goes_on_is_one_run_in_the_store(tmp_path: Path) -> None:
     assert (group.started, group.finished, group.in_flight) == (1, 1, 0)
 
 
+def test_an_accepted_task_is_counted_before_crewai_writes_it_down(tmp_path: Path) -> None:
+    """Its completion is what triggers the checkpoint: the counts must be there by then."""
+    seen: list[list[str]] = []
+    config = CheckpointConfig(location=str(tmp_path))
+    host, _ = crew_of({"a": "a", "b": ["bad", "b"]}, checkpoint=config)
+
+    def looks(output: Any) -> None:
+        seen.append(sorted(json.loads(_checkpoint._metadata(host)[_checkpoint.KEY])))
+
+    for task in host.tasks:
+        task.callback = looks
+    attach(host, ValidationEdge("b", fine), pipeline="p", store="off")
+    run_crew(host, "kickoff")
+    assert seen == [["run", "t:a"], ["run", "t:a", "t:b"]]
+
+
 def test_what_does_not_fit_is_left_out() -> None:
     """CrewAI refuses to restore more than 10 kB of metadata: first the counts go, then the rest."""
     host, _ = crew_of({"a": "a"})

@@ -71,6 +71,24 @@ def test_a_task_out_of_the_normal_order_stands_in(form: str) -> None:
     assert (record.outcome, record.lost_at) == ("escalated.unjudged", "writer")
 
 
+def test_its_output_is_the_exhausted_tasks_own() -> None:
+    """For tasks that name the exhausted one as their context, and in the crew's output."""
+    scripts = {"reader": "facts", "writer": "bad", "sender": "bad", "desk": "by hand"}
+    host, model = crew_of(scripts)
+    host.tasks[2].context = [host.tasks[1]]
+    attach(
+        host,
+        ValidationEdge("writer", fine, otherwise="desk"),
+        ValidationEdge("sender", fine, otherwise=STOP),
+        pipeline="p",
+        store="off",
+    )
+    output = run_crew(host, "kickoff")
+    assert "by hand" in model.prompts["sender"][0]
+    assert "facts" not in model.prompts["sender"][0]
+    assert [t.raw for t in output.tasks_output] == ["facts", "by hand"]
+
+
 def test_where_it_is_listed_does_not_matter() -> None:
     scripts = {"desk": "by hand", **{k: ALL[k] for k in ("reader", "writer", "sender")}}
     host, model = crew_of(scripts)

@@ -280,6 +280,16 @@ def test_a_budget_that_cannot_be_measured_says_so_at_once(form: str, kind: type[
     assert host.coord.last.outcome == "error.budget"
 
 
+def test_a_judge_that_cannot_be_measured_says_so_too() -> None:
+    """Its calls pass no hook of CrewAI's: the error comes when the task has been judged."""
+    critic = model_of({"*": "fine"}, Vague)
+    edge = ValidationEdge("a", judge(lambda o: bool(critic.call("is it fine?")), name="asks"))
+    host, _ = attached({"a": "a"}, edge, budget=Budget(max_tokens=1_000))
+    with pytest.raises(UsageUnavailableError, match="max_tokens"):
+        run_crew(host, "kickoff")
+    assert host.coord.last.outcome == "error.budget"
+
+
 def test_a_cost_budget_needs_a_price() -> None:
     host, model = attached(THREE, budget=Budget(max_cost_usd=1.0), prices={})
     with pytest.raises(UnpricedModelError, match="'fake-model' has no price"):
