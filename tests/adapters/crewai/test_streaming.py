@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("crewai")
 
 from coord_crewai import CoordRejectedEvent, attach
+from crewai.events.stream_context import add_stream_sink, reset_stream_sinks
 
 from coord_plugins import STOP, ValidationEdge, check, judge
 
@@ -122,12 +123,20 @@ def test_for_each_streams_every_run() -> None:
 
 
 def test_each_word_is_emitted_once_with_its_text() -> None:
-    """Other listeners of the bus see the held text once; before, empty chunks."""
+    """Also to sinks that listened before the kickoff, as a flow's `stream_events` does."""
+    words: list[str] = []
+
+    def sink(source: Any, event: Any) -> None:
+        if event.type == "llm_stream_chunk" and event.task_name == "writer":
+            words.append(event.chunk)
+
     host = attached(ValidationEdge("writer", fine))
-    with events() as heard:
+    token = add_stream_sink(sink)
+    try:
         streamed(host, "kickoff")
-    words = [e.chunk for e in heard if e.type == "llm_stream_chunk" and e.task_name == "writer"]
-    assert [w for w in words if w] == ["a ", "good ", "draft "]
+    finally:
+        reset_stream_sinks(token)
+    assert words == [""] * 6 + ["a ", "good ", "draft "]
 
 
 @pytest.mark.parametrize("form", ["kickoff_for_each_async", "akickoff_for_each"])

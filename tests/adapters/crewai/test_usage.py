@@ -262,8 +262,15 @@ def test_a_spent_budget_takes_its_otherwise() -> None:
     host, model = attached(scripts, budget=Budget(max_tokens=EACH, otherwise="desk"))
     assert [t.raw for t in run_crew(host, "kickoff").tasks_output] == ["a", "by hand"]
     assert "b" not in model.prompts
-    host, model = attached(THREE, budget=Budget(max_tokens=EACH, otherwise=STOP))
+    seen: list[Any] = []
+
+    def goal(output: Any) -> bool:
+        seen.append(output)
+        return False
+
+    host, model = attached(THREE, budget=Budget(max_tokens=EACH, otherwise=STOP), goal=goal)
     output = run_crew(host, "kickoff")
+    assert seen == [None], "a run that stopped has no output"
     assert (output.raw, [t.raw for t in output.tasks_output]) == ("", ["a"])
     assert host.coord.last.end == "delivered"
 
