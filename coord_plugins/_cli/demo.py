@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ._common import DEMO_STORE, JsonOption, print_json, print_rich
+
+if TYPE_CHECKING:
+    from ..demo import Demo
 
 
 def register(app: typer.Typer) -> None:
@@ -57,6 +60,13 @@ def demo_command(
     if as_json:
         print_json(found.to_dict())
         return
+    _print(found)
+    where = "" if store is None else f" --store {store}"
+    print_rich("", f"Recorded in {place}. Look closer with: coord report{where} --by trial")
+
+
+def _print(found: Demo) -> None:
+    """Both pipelines side by side, and what the validators were measured to do."""
     from .._report_compare import render_comparison
     from .._report_text import validators_table
 
@@ -77,11 +87,9 @@ def demo_command(
     if calls:
         print_rich(
             "",
-            f"{framework} itself repeated {calls:,} failed model calls, in {runs_with:,} runs of "
-            "the bare pipeline; its prediction counts them.",
+            f"{found.framework} itself repeated {calls:,} failed model calls, in {runs_with:,} "
+            "runs of the bare pipeline; its prediction counts them.",
         )
-    where = "" if store is None else f" --store {store}"
-    print_rich("", f"Recorded in {place}. Look closer with: coord report{where} --by trial")
 
 
 def _fresh_store() -> str:

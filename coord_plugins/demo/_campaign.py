@@ -161,8 +161,35 @@ def run_demo(
         raise PolicyError(f"--runs {runs}; give at least 1")
     wiring, desk = load_wiring(framework), Desk(seed)
     runs = runs or wiring.default_runs
-    simulated = model is None
-    metadata = {"seed": seed, "simulated": simulated, "model": model or desk.model.name}
+    bare, attached = _pipelines(wiring, desk, model, store)
+    with closing(desk.conn), use_clock(DemoClock()):
+        before = _campaign(wiring, bare, desk, runs, progress)
+        after = _campaign(wiring, attached, desk, runs, progress)
+    if not flush(120.0):
+        raise StoreError("the demo's runs could not all be stored; see the log")
+    simulated, tries = model is None, wiring.rate_limit_tries
+    own = [r.metadata[HOST_RETRIES] for r in before if r.metadata.get(HOST_RETRIES)]
+    return Demo(
+        framework=framework,
+        model=model or desk.model.name,
+        simulated=simulated,
+        seed=seed,
+        bare=report(before),
+        attached=report(after),
+        bare_predicted=predicted(before, None, rate_limit_tries=tries) if simulated else None,
+        attached_predicted=predicted(before, desk) if simulated else None,
+        comparison=compared(before, after),
+        host_retries=(sum(own), len(own)),
+    )
+
+
+def _pipelines(wiring: Wiring, desk: Desk, model: str | None, store: Any) -> tuple[Any, Any]:
+    """The bare pipeline and the attached one.
+
+    The bare one only observes: the validators judge, nothing is held, repeated or stopped. So it is
+    the pipeline as it was, and the validators' rates are measured on it.
+    """
+    simulated, edges = model is None, desk.edges()
     shared = {
         "goal": desk.goal(),
         "label": desk.label,
@@ -170,15 +197,13 @@ def run_demo(
         "store": store,
         "prices": PRICES if simulated else None,
     }
-    edges = desk.edges()
-    # The bare pipeline only observes: the validators judge, nothing is held, repeated or stopped.
-    # So it is the pipeline as it was, and the validators' rates are measured on it.
+    said = {"seed": desk.seed, "simulated": simulated, "model": model or desk.model.name}
     bare = wiring.attach(
         wiring.build(desk, model),
         *edges,
         pipeline=BARE,
         mode="observe",
-        metadata={**metadata, "variant": "bare"},
+        metadata={**said, "variant": "bare"},
         **shared,
     )
     attached = wiring.attach(
@@ -186,30 +211,10 @@ def run_demo(
         *edges,
         pipeline=ATTACHED,
         retry=desk.retry(),
-        metadata={**metadata, "variant": "attached"},
+        metadata={**said, "variant": "attached"},
         **shared,
     )
-    with closing(desk.conn), use_clock(DemoClock()):
-        before = _campaign(wiring, bare, desk, runs, progress)
-        after = _campaign(wiring, attached, desk, runs, progress)
-    if not flush(120.0):
-        raise StoreError("the demo's runs could not all be stored; see the log")
-    left, right = report(before), report(after)
-    own = [r.metadata[HOST_RETRIES] for r in before if r.metadata.get(HOST_RETRIES)]
-    return Demo(
-        framework=framework,
-        model=model or desk.model.name,
-        simulated=simulated,
-        seed=seed,
-        bare=left,
-        attached=right,
-        bare_predicted=(
-            predicted(before, None, rate_limit_tries=wiring.rate_limit_tries) if simulated else None
-        ),
-        attached_predicted=predicted(before, desk) if simulated else None,
-        comparison=compared(before, after),
-        host_retries=(sum(own), len(own)),
-    )
+    return bare, attached
 
 
 def _campaign(
