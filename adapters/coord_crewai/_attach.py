@@ -28,6 +28,10 @@ from ._install import install_crew, install_flow, remove_crew, remove_flow
 from ._names import canonical, names_of, stand_ins
 from ._private import assert_shape
 
+# From here on, not only from the first attach: who restores a crew and forgets to attach it has
+# this module, as a rule.
+watch()
+
 HOST = Host(
     name="crewai",
     control_flow=(HookAborted, HumanFeedbackPending),
