@@ -8,6 +8,7 @@ left out, and then the edges' rejections too.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from ._classes import is_attached
 KEY = "coord"
 ROOM = 9_000
 """Characters of the metadata that may be ours; CrewAI refuses to restore more than 10,000."""
+_keeping = threading.Lock()  # parallel tasks commit from threads of their own
 
 
 class UnattachedError(PolicyError, HookAborted):
@@ -45,14 +47,19 @@ def keep(crew: Any, run: Run, change: Mapping[str, Any]) -> None:
     """Merge what a step committed into what the next checkpoint takes along."""
     identity = {"run": {**run.identity(), "elapsed": run.elapsed}}
     metadata = _metadata(crew)
-    merged = merge_durable(json.loads(metadata.get(KEY, "{}")), {**identity, **_plain(change)})
+    with _keeping:
+        metadata[KEY] = _merged(metadata.get(KEY, "{}"), {**identity, **_plain(change)})
+
+
+def _merged(before: str, change: Mapping[str, Any]) -> str:
+    merged = merge_durable(json.loads(before), change)
     for left_out in ("", "t:", "e:"):
         if left_out:
             merged = {k: v for k, v in merged.items() if not k.startswith(left_out)}
         text = json.dumps(merged)
         if len(text) <= ROOM:
             break
-    metadata[KEY] = text
+    return text
 
 
 def _plain(change: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from ._meter import HOST_RETRIES, Attempt, attempt
 from ._private import prepare_task_execution, rate_limit_retry
 from ._session import Session
 from ._signals import GoBack, Rejected, Stop
+from ._swap import swapped
 from ._values import neutral, output_of, put_back, with_feedback
 
 
@@ -81,11 +82,12 @@ class Visit:
             if self._own_retries_are_off(step):
                 self._switch_own_retries_off(stack, work.agent)
             if isinstance(step.substitute, BaseLLM):
-                _swap(stack, work.agent, "llm", step.substitute)
+                stack.enter_context(swapped(work.agent, "llm", step.substitute))
             if isinstance(work.agent, StandIn):
-                _swap(stack, work.task, "agent", work.agent)  # CrewAI leaves it there
+                # CrewAI leaves it there
+                stack.enter_context(swapped(work.task, "agent", work.agent))
             self._executed, self._callback = work.task, work.task.callback
-            _swap(stack, work.task, "callback", Callback(self, self._callback))
+            stack.enter_context(swapped(work.task, "callback", Callback(self, self._callback)))
             try:
                 yield work
             except Rejected:
@@ -133,7 +135,7 @@ class Visit:
             agents |= {id(a): a for a in crew.agents}
         for one in agents.values():
             if isinstance(one, Agent):
-                _swap(stack, one, "max_retry_limit", 0)
+                stack.enter_context(swapped(one, "max_retry_limit", 0))
         if rate_limit_retry is not None:
             _within(stack, rate_limit_retry, True)
 
@@ -298,8 +300,3 @@ def _own_error(error: Exception, step: Step) -> BaseException:
 def _within(stack: ExitStack, variable: ContextVar[Any], value: Any) -> None:
     token = variable.set(value)
     stack.callback(variable.reset, token)
-
-
-def _swap(stack: ExitStack, target: Any, name: str, value: Any) -> None:
-    stack.callback(setattr, target, name, getattr(target, name))
-    setattr(target, name, value)

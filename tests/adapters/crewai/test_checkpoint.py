@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextvars
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -190,3 +192,42 @@ def test_without_a_checkpoint_nothing_is_kept() -> None:
     attach(host, ValidationEdge("a", fine), pipeline="p", store="off")
     run_crew(host, "kickoff")
     assert _checkpoint._metadata(host) == {}
+
+
+def test_parallel_tasks_that_commit_at_the_same_time_all_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crew, _ = crew_of({"writer": "fine"})
+    run = SimpleNamespace(identity=lambda: {"id": "r"}, elapsed=0.0)
+    inside, second_waits = threading.Event(), threading.Event()
+    merge = _checkpoint.merge_durable
+    others: list[threading.Thread] = []
+
+    class Lock:
+        """A lock that says when somebody has to wait."""
+
+        def __init__(self) -> None:
+            self.real = threading.Lock()
+
+        def __enter__(self) -> None:
+            if not self.real.acquire(blocking=False):
+                second_waits.set()
+                self.real.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            self.real.release()
+
+    def slow(kept: Any, new: Any) -> Any:
+        if not inside.is_set():  # the first is in the midst of it when the second comes
+            inside.set()
+            others.append(threading.Thread(target=_checkpoint.keep, args=(crew, run, {"e:b": {}})))
+            others[0].start()
+            assert second_waits.wait(10)
+        return merge(kept, new)
+
+    monkeypatch.setattr(_checkpoint, "_keeping", Lock())
+    monkeypatch.setattr(_checkpoint, "merge_durable", slow)
+    _checkpoint.keep(crew, run, {"e:a": {}})  # type: ignore[arg-type]  # what `keep` reads of a run
+    others[0].join(10)
+    kept = json.loads(crew.security_config.fingerprint.metadata[_checkpoint.KEY])
+    assert set(kept) == {"run", "e:a", "e:b"}
