@@ -22,7 +22,7 @@ from ._outcome import describe
 from ._policy import Host, Policy
 from ._prices import Prices
 from ._record import RunRecord
-from ._retry import Breaker, Circuit
+from ._retry import Breaker, Circuit, circuit_of
 from ._run import Run
 from ._tally import StepSettled
 from ._validators import Validator
@@ -81,7 +81,6 @@ class Coord:
         self.runs: collections.deque[RunRecord] = collections.deque(maxlen=KEPT_RUNS)
         self._bare = bare
         self._undo = undo
-        self._circuits: dict[str, Circuit] = {}
         self._lock = threading.Lock()
         self._deliveries: list[Delivery] | None = None
         if policy.store is not None:
@@ -175,6 +174,8 @@ class Coord:
     def _finishing(self, run: Run, output: Any, error: BaseException | None) -> Judging[RunRecord]:
         run.output = output
         goal = self.policy.goal
+        if error is None and run.unjudged is not None:
+            return run.close(goal_error=run.unjudged)
         if error is not None or goal is None:
             return run.close(error=error)
         try:
@@ -229,9 +230,12 @@ class Coord:
         self._put([event])
 
     def circuit(self, target: str, breaker: Breaker) -> Circuit:
-        """The live circuit of a target, shared by all runs of this pipeline."""
-        with self._lock:
-            return self._circuits.setdefault(target, Circuit(breaker))
+        """The live circuit of a target, shared by all runs of this pipeline in this process.
+
+        Also by those of another object with the same policy: where a failure leaves the host's
+        object unusable, each run may have one of its own.
+        """
+        return circuit_of((self.policy.pipeline, self.policy_id, target), breaker)
 
     def finished(self, record: RunRecord, *, resumed: bool = False) -> None:
         """Keep a record for `.runs`; a run that is continued after its end keeps one record."""

@@ -13,6 +13,8 @@ from ._clock import current_clock
 from ._decide import Decision
 from ._judge import EXECUTE, Judge, Judging, Op
 from ._loop import attempts, settling
+from ._parts import parts
+from ._retry import Retry
 from ._step import Step, current
 from ._verdict import Parsed, Verdict
 from .errors import AsyncValidatorError
@@ -194,15 +196,42 @@ def settle(step: Step, *, value: Any = None, error: Exception | None = None) -> 
 
     Inside an execution of `run_step` (where a host judges before it does more with a candidate)
     `run_step` takes the decision as its own: the execution then returns, or leaves in whatever
-    way the host has, and is not judged again.
+    way the host has (after an error: by raising that error), and is not judged again.
     """
     decision: Decision = drive(settling(step, value=value, error=error), step)
-    step.settled = decision
+    step.settled, step.failed = decision, error
     return decision
 
 
 async def asettle(step: Step, *, value: Any = None, error: Exception | None = None) -> Decision:
     """The async form of `settle`."""
     decision: Decision = await adrive(settling(step, value=value, error=error), step)
-    step.settled = decision
+    step.settled, step.failed = decision, error
     return decision
+
+
+async def arun_part(
+    step: Step,
+    execute: Callable[[Step], Awaitable[Any]],
+    model: type,
+    retry: Retry | None = None,
+) -> Any:
+    """Make one call inside an execution, and make it again as the step's retry says.
+
+    For hosts whose steps are more than one call (an agent's turn with tools): a failed model call
+    is repeated alone, and what the turn did before it stays done. Each failed call counts as an
+    execution, as on hosts whose steps are one call.
+
+    Args:
+        step: The step that is executing.
+        execute: Makes the call; it reads `step.substitute`.
+        model: The class of the fallbacks that can take this call; another fallback is the
+            step's affair: the error passes out, and `run_step` takes it from there.
+        retry: This call's own retry; None: the step's.
+    """
+    of_step = step.retry
+    step.retry = of_step if retry is None else retry
+    try:
+        return await adrive(parts(step, model), step, execute)
+    finally:
+        step.retry = of_step

@@ -34,7 +34,7 @@ def attempts(step: Step) -> Loop:
         if decision is None:
             step.begin()
             try:
-                _check_circuit(step)
+                step.check_circuit()
                 value = yield EXECUTE
             except control_flow:
                 step.abandon()
@@ -43,16 +43,12 @@ def attempts(step: Step) -> Loop:
                 if is_control_flow(error):
                     step.abandon()
                     raise
-                if step.settled is None:
-                    decision = yield from settling(step, error=error)
-                else:  # it was settled, and what the host did next failed: no repeat mends that
-                    step.run.blamed = step.name
-                    decision = Fail(error)
+                decision = yield from _raised(step, error)
             except BaseException:
                 step.abandon()
                 raise
             else:
-                settled = step.settled
+                settled = step.settled if step.failed is None else None  # the host survived it
                 decision = settled or (yield from settling(step, value=value))
         if type(decision) is Again and decision.target == step.name:
             if decision.delay > 0:
@@ -61,12 +57,14 @@ def attempts(step: Step) -> Loop:
             return decision
 
 
-def _check_circuit(step: Step) -> None:
-    circuit = step.circuit
-    if circuit is not None:
-        seconds = circuit.refuses(step.run.clock.monotonic())
-        if seconds is not None:
-            raise CircuitOpenError(step.served_by or step.name, seconds)
+def _raised(step: Step, error: Exception) -> Loop:
+    """What follows an execution that raised."""
+    if step.settled is None:
+        return (yield from settling(step, error=error))
+    if step.failed is error:  # a part of the execution settled it
+        return step.settled
+    step.run.blamed = step.name  # it was settled, and what the host did next failed:
+    return Fail(error)  # no repeat mends that
 
 
 def admit(step: Step) -> Decision | None:

@@ -97,6 +97,15 @@ class Policy:
         chain = [v for e in self.edges.values() for v in e.validators]
         return any(v.binding.ctx for v in [*chain, *([self.goal] if self.goal else [])])
 
+    @property
+    def stand_ins(self) -> set[str]:
+        """The steps that only stand in for another; hosts leave them out of the normal order."""
+        found: set[Any] = {e.otherwise for e in self.edges.values()}
+        found |= {f for r in self.retry.values() if r for f in r.fallbacks if isinstance(f, str)}
+        if self.budget is not None:
+            found.add(self.budget.otherwise)
+        return {name for name in found if name not in (None, STOP, HUMAN)}
+
     def renamed(self, name_of: Callable[[str], str]) -> Policy:
         """The same policy where a host knows a step by more than one name.
 

@@ -211,6 +211,22 @@ class Circuit:
             self.probing = False
 
 
+_circuits: dict[tuple[tuple[str, ...], Breaker], Circuit] = {}
+_circuits_lock = threading.Lock()
+
+
+def circuit_of(key: tuple[str, ...], breaker: Breaker) -> Circuit:
+    """The process-wide circuit of a target."""
+    with _circuits_lock:
+        return _circuits.setdefault((key, breaker), Circuit(breaker))
+
+
+def forget_circuits() -> None:
+    """Close every circuit (`coord_plugins.testing.set_testing` does it)."""
+    with _circuits_lock:
+        _circuits.clear()
+
+
 class Allowance:
     """The live state of one throttle key. Thread-safe."""
 

@@ -20,8 +20,9 @@ from ._mode import Mode
 from ._outcome import describe, ending, lost_at, outcome_of
 from ._policy import Policy
 from ._record import Note, RunRecord
+from ._resuming import Resuming
 from ._retry import limited
-from ._spending import CHILD, OUTSIDE, Spending
+from ._spending import CHILD, OUTSIDE
 from ._step import EdgeState, Step
 from ._tally import StepSettled, StepTally
 from .errors import BudgetExceededError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("coord_plugins.run")
 
 
-class Run(Spending):
+class Run(Resuming):
     """A run that is under way; `current_run()` returns it.
 
     Attributes:
@@ -42,6 +43,8 @@ class Run(Spending):
         outputs: The latest accepted output per step.
         metadata: The run's metadata; add to it at any time before the run ends.
         output: The final output (set by a host; in `with track(...)` by you).
+        entries: The steps that START stands for, where a host learns them as it runs.
+        unjudged: Why the run has no label whatever its goal says, where a host has seen that.
     """
 
     def __init__(
@@ -78,6 +81,8 @@ class Run(Spending):
         self.started_at = self.clock.time()
         self.origin = self.clock.monotonic()
         self.elapsed_before = 0.0
+        self.entries = coord.entries
+        self.unjudged: str | None = None
         self.edges: dict[str, EdgeState] = {}
         self.outputs: dict[str, Any] = {}
         self.tallies: dict[str, StepTally] = {}
@@ -135,7 +140,7 @@ class Run(Spending):
 
     def feedback_for(self, name: str, *, but: str | None = None) -> str | None:
         """The words of every edge (`but` one step's) that waits for this step to do better."""
-        names = {name, START} if name in self.coord.entries else {name}
+        names = {name, START} if name in self.entries else {name}
         waiting = [s for step, s in self.edges.items() if step != but]
         words = [s.feedback for s in waiting if not names.isdisjoint(s.targets)]
         return "\n".join(words) if words else None
@@ -221,46 +226,6 @@ class Run(Spending):
             self.blamed = event.step
 
     # ------------------------------------------------------------------ life
-
-    def restore(self, durable: Mapping[str, Any]) -> None:
-        """Continue the run that a host's checkpoint remembers.
-
-        Args:
-            durable: What the host kept of `identity()` and of the steps' `commit()`.
-        """
-        identity = durable.get("run") or {}
-        if identity.get("id"):
-            self.resumed = True
-            self.run_id = identity["id"]
-            self.started_at = identity.get("at", self.started_at)
-            self.task = identity.get("task") or self.task
-            self.elapsed_before = identity.get("elapsed", 0.0)
-        for key, value in durable.items():
-            kind, _, name = key.partition(":")
-            if kind == "e":
-                self.edges[name] = EdgeState(value[0], value[1], tuple(value[2]))
-            elif kind == "t":
-                earlier = StepTally.from_dict(value)
-                earlier.merge(self.tallies.get(name, StepTally()))
-                self.tallies[name] = earlier
-            elif kind == "o":
-                self.outputs.setdefault(name, value)
-        self._counters.clear()
-        for name, tally in self.tallies.items():  # a budget is the whole run's, resumes included
-            self.started += tally.executions
-            if tally.escalations:
-                self.blamed = name
-            self.spent.add(
-                Usage(
-                    input_tokens=tally.input_tokens,
-                    output_tokens=tally.output_tokens,
-                    cost_usd=tally.cost,
-                )
-            )
-
-    def identity(self) -> dict[str, Any]:
-        """What a host with checkpoints keeps under the key "run"."""
-        return {"id": self.run_id, "at": self.started_at, "task": self.task}
 
     def pause(self) -> None:
         """The run waits; its resume continues it."""

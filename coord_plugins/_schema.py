@@ -62,7 +62,7 @@ def schema(
         return Verdict(passed=True, label=label, explanation=said, value=value if replace else None)
 
     title = name or f"schema({getattr(model, '__name__', model)})"
-    return Validator(fn=fits_schema, name=title, ends_chain=True, **settings)
+    return Validator(fn=fits_schema, name=title, ends_chain=True, model=own, **settings)
 
 
 def _from_text(

@@ -12,6 +12,7 @@ from ._edge import ValidationEdge
 from ._retry import Allowance, Circuit, Retry, allowance
 from ._tally import StepSettled
 from ._verdict import Handover
+from .errors import CircuitOpenError
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -57,6 +58,7 @@ class Step:
         "entry",
         "events",
         "execution",
+        "failed",
         "feedback",
         "input",
         "judging",
@@ -105,6 +107,7 @@ class Step:
         self.validation: Usage | None = None
         self.judging = False
         self.settled: Decision | None = None
+        self.failed: Exception | None = None
         self.ctx: Handover | None = None
         self.circuit: Circuit | None = None
         self.allowance: Allowance | None = None
@@ -140,7 +143,7 @@ class Step:
         self.delivered = None if self.feedback is None else False
         self.usage = self.validation = None
         self.judging = False
-        self.settled = None
+        self.settled = self.failed = None
         retry = self.retry
         guarded = retry is not None and (retry.throttle is not None or retry.breaker is not None)
         if guarded and retry is not None and run.mode == "enforce":
@@ -154,6 +157,17 @@ class Step:
                 self.allowance.first(retry.throttle)
         if retry.breaker is not None:
             self.circuit = self.run.coord.circuit(self.served_by or self.name, retry.breaker)
+
+    def check_circuit(self) -> None:
+        """Refuse an execution whose target keeps failing.
+
+        Raises:
+            CircuitOpenError: The target's circuit is open.
+        """
+        if self.circuit is not None:
+            seconds = self.circuit.refuses(self.run.clock.monotonic())
+            if seconds is not None:
+                raise CircuitOpenError(self.served_by or self.name, seconds)
 
     def may_retry(self) -> bool:
         """Whether the throttle allows one more retry."""

@@ -40,6 +40,8 @@ class Validator:
     """Weaker than the run's mode: "observe" only records `would_reject`, "off" skips it."""
     ends_chain: bool = False
     """Whether a rejection ends the chain: later validators could not read the candidate."""
+    model: type | None = field(default=None, repr=False)
+    """The pydantic model that a schema parses into, for hosts that must know it before a run."""
     binding: Binding = field(init=False, repr=False, compare=False)
     """Which optional parameters `fn` declares."""
     accepted: Verdict = field(init=False, repr=False, compare=False)

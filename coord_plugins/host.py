@@ -9,15 +9,18 @@ from ._call import declares
 from ._context import activate
 from ._coord import Coord
 from ._decide import Accept, Again, Decision, Escalate, Fail, Fallback
-from ._drive import arun_step, asettle, run_step, settle
+from ._drive import arun_part, arun_step, asettle, run_step, settle
 from ._durable import merge_durable
 from ._feedback import get_field, route_feedback, with_field
+from ._in_place import COORD, attached_class, bare_class, coord_of, is_attached
 from ._policy import Host, Policy, make_policy
 from ._private_parts import PrivateParts
 from ._run import Run
 from ._step import Step
+from ._swap import swapped
 
 __all__ = [
+    "COORD",
     "Accept",
     "Again",
     "Coord",
@@ -31,14 +34,20 @@ __all__ = [
     "Run",
     "Step",
     "activate",
+    "arun_part",
     "arun_step",
     "asettle",
+    "attached_class",
+    "bare_class",
+    "coord_of",
     "declares",
     "get_field",
+    "is_attached",
     "make_policy",
     "merge_durable",
     "route_feedback",
     "run_step",
     "settle",
+    "swapped",
     "with_field",
 ]

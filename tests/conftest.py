@@ -20,7 +20,7 @@ os.environ.update(
     XDG_DATA_HOME=_crewai.name,
 )
 
-from coord_plugins import _config, _stores
+from coord_plugins import _config, _retry, _stores
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +31,7 @@ def clean_configuration(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("COORD_STORE", "memory")
     _config.reset_configuration()
     _stores.forget_stores()
+    _retry.forget_circuits()
     yield
     _config.reset_configuration()
     _stores.forget_stores()

@@ -19,13 +19,12 @@ from coord_plugins import (
     PolicyError,
     ValidationEdge,
 )
-from coord_plugins.host import Coord, Host, Policy, make_policy
+from coord_plugins.host import Coord, Host, Policy, is_attached, make_policy
 
 from ._checkpoint import watch
-from ._classes import is_attached
 from ._findings import check, findings
 from ._install import install_crew, install_flow, remove_crew, remove_flow
-from ._names import canonical, names_of, stand_ins
+from ._names import canonical, names_of
 from ._private import assert_shape
 
 # From here on, not only from the first attach: who restores a crew and forgets to attach it has
@@ -126,7 +125,7 @@ def _crew(host: Any, policy: Policy) -> list[str]:
     policy.check_steps(names, HOST)
     check(crew, policy, names)
     found = list(findings(crew, policy, names))
-    first = next(name for name in names if name not in stand_ins(policy))
+    first = next(name for name in names if name not in policy.stand_ins)
     coord = Coord(
         policy,
         HOST,

@@ -16,9 +16,7 @@ from crewai import Crew
 from crewai.hooks.dispatch import HookAborted, InterceptionPoint, get_hooks, register
 
 from coord_plugins import PolicyError
-from coord_plugins.host import Run, merge_durable
-
-from ._classes import is_attached
+from coord_plugins.host import Run, is_attached, merge_durable
 
 KEY = "coord"
 ROOM = 9_000

@@ -11,10 +11,9 @@ from crewai.tasks.conditional_task import ConditionalTask
 from crewai.tasks.task_output import TaskOutput
 
 from coord_plugins import START
-from coord_plugins.host import Coord
+from coord_plugins.host import Coord, coord_of, is_attached
 
-from ._classes import SPARE, coord_of, is_attached
-from ._install import adopt_tasks, install_crew, restored
+from ._install import SPARE, adopt_tasks, install_crew, restored
 from ._names import names_of, normal_order
 from ._session import begin, current
 from ._signals import GoBack, Stop

@@ -10,7 +10,6 @@ from crewai.tasks.conditional_task import ConditionalTask
 from coord_plugins import START, PolicyError, ValidationEdge
 from coord_plugins.host import Policy
 
-from ._names import stand_ins
 from ._private import PARTS
 
 
@@ -20,7 +19,7 @@ def check(crew: Any, policy: Policy, names: Sequence[str]) -> None:
     Raises:
         PolicyError: It names the thing and the mend.
     """
-    spare = stand_ins(policy)
+    spare = policy.stand_ins
     order = [n for n in names if n not in spare]
     if not order:
         raise PolicyError("attach: every task of this crew only stands in; none is left to run")
@@ -59,7 +58,7 @@ def findings(crew: Any, policy: Policy, names: Sequence[str]) -> Iterable[str]:
     if untested is not None:
         yield untested
     tasks = dict(zip(names, crew.tasks, strict=True))
-    order = [n for n in names if n not in stand_ins(policy)]
+    order = [n for n in names if n not in policy.stand_ins]
     for group in _parallel(order, tasks):
         agents = [id(tasks[name].agent) for name in group]
         if len(set(agents)) < len(agents):

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from crewai.flow.async_feedback.types import HumanFeedbackPending
 
 from coord_plugins import PolicyError
-from coord_plugins.host import Coord, Run
+from coord_plugins.host import Coord, Run, coord_of
 
-from ._classes import coord_of
 from ._install import restored
 from ._session import begin
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from coord_plugins.host import Coord
+from coord_plugins.host import COORD, Coord, attached_class, bare_class, is_attached
 
 from . import _memory
-from ._classes import COORD, SPARE, attached_class, bare_class, is_attached
-from ._names import names_of, stand_ins
+from ._names import names_of
+
+SPARE = "_coord_spare"
+"""Where an attached crew keeps the names of the tasks that only stand in."""
 
 
 def install_crew(crew: Any, coord: Coord) -> None:
@@ -22,7 +24,7 @@ def install_crew(crew: Any, coord: Coord) -> None:
     if not isinstance(crew, AttachedCrew):
         crew.__class__ = attached_class(AttachedCrew, type(crew))
     crew.__dict__[COORD] = coord
-    crew.__dict__[SPARE] = stand_ins(coord.policy)
+    crew.__dict__[SPARE] = coord.policy.stand_ins
     adopt_tasks(crew)
 
 

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from coord_plugins import STOP, PolicyError
-from coord_plugins.host import Policy
+from coord_plugins import PolicyError
 
 _INDEX = re.compile(r"tasks\[(\d+)\]")
 
@@ -35,15 +34,6 @@ def canonical(name: str, names: Sequence[str]) -> str:
     if name in names or found is None or int(found[1]) >= len(names):
         return name
     return names[int(found[1])]
-
-
-def stand_ins(policy: Policy) -> set[str]:
-    """The tasks that only stand in: they are left out of the normal order."""
-    found: set[Any] = {e.otherwise for e in policy.edges.values()}
-    found |= {f for r in policy.retry.values() if r for f in r.fallbacks if isinstance(f, str)}
-    if policy.budget is not None:
-        found.add(policy.budget.otherwise)
-    return {name for name in found if name is not None and name != STOP}
 
 
 def normal_order(tasks: Iterable[Any], names: Sequence[str], spare: set[str]) -> list[Any]:

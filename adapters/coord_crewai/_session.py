@@ -11,10 +11,9 @@ from typing import Any
 from crewai import Crew
 
 from coord_plugins import PolicyError
-from coord_plugins.host import Coord, Run, activate
+from coord_plugins.host import COORD, Coord, Run, activate
 
 from . import _checkpoint
-from ._classes import COORD
 from ._meter import Meter, hooks_with, needs_hooks
 from ._private import scoped_hooks, stream_sinks
 from ._values import neutral

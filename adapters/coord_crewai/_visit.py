@@ -23,6 +23,7 @@ from coord_plugins.host import (
     declares,
     route_feedback,
     settle,
+    swapped,
 )
 
 from . import _memory
@@ -32,7 +33,6 @@ from ._meter import HOST_RETRIES, Attempt, attempt
 from ._private import prepare_task_execution, rate_limit_retry
 from ._session import Session
 from ._signals import GoBack, Rejected, Stop
-from ._swap import swapped
 from ._values import neutral, output_of, put_back, with_feedback
 
 

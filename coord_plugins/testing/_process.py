@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .. import _clock
-from .._retry import limit_attempts
+from .._retry import forget_circuits, limit_attempts
 from ._clock import FakeClock
 
 
@@ -16,6 +16,7 @@ def set_testing(attempts: int | None = None, *, cap: bool = False) -> Iterator[F
 
     For the tests of your own code. Where `use_clock` is in force, its clock stays. Only the
     tries of a `Retry` are limited: an edge's attempts are part of what the pipeline does.
+    Circuits that breakers have opened are closed.
 
     Args:
         attempts: `Retry.max_attempts` of every step; None: as each policy says.
@@ -30,6 +31,7 @@ def set_testing(attempts: int | None = None, *, cap: bool = False) -> Iterator[F
     clock = FakeClock()
     _clock.set_process_clock(clock)
     before = limit_attempts(attempts, cap=cap)
+    forget_circuits()
     try:
         yield clock
     finally:

@@ -38,6 +38,7 @@ MAY_WAIT = {
     "_drive.py",
     "_judge.py",
     "_loop.py",
+    "_parts.py",
     "_bus.py",
     "_late.py",
     "_track.py",

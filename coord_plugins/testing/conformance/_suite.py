@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 from ... import RunRecord, StepTally, ValidationEdge, check
+from ..._retry import forget_circuits
 from ...host import Host
 from .._assert import assert_identities
 from ._case import Case, Observed
@@ -49,14 +50,18 @@ class Suite:
     """The `Driver`."""
     excuses: ClassVar[Mapping[str, str]] = {}
     """Tests that this host cannot pass, by name, each with the reason."""
+    async_only: ClassVar[bool] = False
+    """Whether the host has no synchronous call at all."""
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
-        """Each test runs synchronously and on an event loop."""
+        """Each test runs synchronously and on an event loop, where the host has both."""
         if "is_async" in metafunc.fixturenames:
-            metafunc.parametrize("is_async", [False, True], ids=["sync", "async"])
+            forms = {"async": True} if self.async_only else {"sync": False, "async": True}
+            metafunc.parametrize("is_async", list(forms.values()), ids=list(forms))
 
     def setup_method(self, method: Any) -> None:
-        """Skip what is excused."""
+        """Skip what is excused; what an earlier test broke is whole again."""
+        forget_circuits()
         reason = self.excuses.get(method.__name__)
         if reason:
             raise unittest.SkipTest(reason)

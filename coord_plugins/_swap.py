@@ -1,6 +1,6 @@
-"""Attributes of CrewAI's objects that are other ones for the time of an execution.
+"""Attributes of a host's objects that are other ones for the time of an execution.
 
-Parallel tasks may share an agent, so that two executions swap one attribute at the same time and
+Parallel steps may share an object, so that two executions swap one attribute at the same time and
 end in any order. Each takes back its own value only; the last one leaves the user's.
 """
 

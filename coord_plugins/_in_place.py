@@ -1,15 +1,17 @@
-"""The class that an attached object has: a subclass of its own class, with the same name."""
+"""Attaching an object in place: it gets a subclass of its own class, with the same name.
+
+Every call site, copy and check of its type stays as it was; `isinstance` holds, and what a host
+writes of it (its module and name) is that of the bare class.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from coord_plugins.host import Coord
+from ._coord import Coord
 
 COORD = "_coord"
 """Where an attached object keeps what stands behind it, in its `__dict__`."""
-SPARE = "_coord_spare"
-"""The names of the tasks that only stand in."""
 
 _classes: dict[tuple[type, type], type] = {}
 
@@ -17,7 +19,7 @@ _classes: dict[tuple[type, type], type] = {}
 def attached_class(mixin: type, kind: type) -> type:
     """The subclass of a host's class that carries the adapter's methods; one per class.
 
-    It is made once: CrewAI's classes take tens of milliseconds.
+    It is made once: classes of pydantic's take tens of milliseconds.
     """
     found = _classes.get((mixin, kind))
     if found is None:

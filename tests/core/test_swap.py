@@ -6,9 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip("crewai")
-
-from coord_crewai._swap import _values, swapped
+from coord_plugins._swap import _values, swapped
 
 
 @pytest.mark.parametrize("first_out", [0, 1])

@@ -1,0 +1,377 @@
+"""Model clients: every call counted, and a failed one repeated alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import ExitStack, aclosing
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from autogen_core import Component, ComponentModel
+from autogen_core.models import (
+    ChatCompletionClient,
+    CreateResult,
+    LLMMessage,
+    ModelCapabilities,
+    ModelInfo,
+    RequestUsage,
+)
+from pydantic import BaseModel
+from typing_extensions import Self
+
+from coord_plugins import BudgetError, PolicyError, Retry, Run
+from coord_plugins.host import (
+    Coord,
+    Escalate,
+    Fail,
+    Step,
+    arun_part,
+    arun_step,
+    make_policy,
+    swapped,
+)
+
+from ._host import HOST
+from ._session import Session, current
+
+_inside: ContextVar[bool] = ContextVar("coord_autogen_call", default=False)
+"""Whether a call is under way that is counted: a client may work by another client."""
+
+
+class Call(NamedTuple):
+    """One model call as an agent or a manager makes it."""
+
+    client: Any
+    """The client that is asked."""
+    ask: Callable[..., Any]
+    """Its own `create` or `create_stream`."""
+    method: str
+    """The name of that method, for a fallback."""
+    messages: Sequence[LLMMessage]
+    options: dict[str, Any]
+    retry: Retry | None = None
+    """The client's own; None: the step's."""
+
+    async def make(self, session: Session) -> Any:
+        """Make the call under the step that is running, else under one of the manager's.
+
+        Returns:
+            The result; of a stream its first chunk, the stream itself and whose it is.
+        """
+        if self.options.get("cancellation_token") is None:
+            self.options["cancellation_token"] = session.token
+        step = _running(session.run)
+        if step is None:
+            return await self._of_a_manager(session)
+        if step.judging:  # a validator's own call has the validator's retry
+            return await self.once(step)
+        return await arun_part(step, self.once, ChatCompletionClient, self.retry)
+
+    async def _of_a_manager(self, session: Session) -> Any:
+        """A call that no agent's turn makes: a step of its own, once it has failed."""
+        run, name = session.run, _manager_name(session, self.client)
+        retry = self.retry or run.policy.retry_of(name)
+        if retry is None or run.mode != "enforce":
+            return await self._ask(run, self.client, retried=False)
+        failed: list[Exception] = []
+        try:
+            return await self._ask(run, self.client, retried=True)
+        except BudgetError:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the core below
+            failed.append(error)
+
+        async def execute(step: Step) -> Any:
+            if failed:
+                raise failed.pop()
+            return await self.once(step)
+
+        step = run.enter(name, retry=retry)
+        decision = await arun_step(step, execute)
+        step.commit()
+        if isinstance(decision, (Fail, Escalate)):
+            raise decision.error
+        return decision.value  # type: ignore[union-attr]  # an Accept: a manager has no edge
+
+    async def once(self, step: Step) -> Any:
+        """Ask once under a step: the client, or the fallback that stands in."""
+        other = isinstance(step.substitute, ChatCompletionClient)
+        client = step.substitute if other else self.client
+        retried = step.retry is not None and step.run.mode == "enforce"
+        return await self._ask(step.run, client, retried=retried)
+
+    async def _ask(self, run: Run, client: Any, *, retried: bool) -> Any:
+        """Ask a client, and count what it says."""
+        spent, budget = run.check_budget(under_way=True), run.policy.budget
+        by_manager = _running(run) is None
+        # what takes over when the budget is spent does so in an agent's turn
+        if spent is not None and not (by_manager and budget is not None and budget.otherwise):
+            raise spent
+        ask = self.ask if client is self.client else getattr(client, self.method)
+        with ExitStack() as stack:
+            _within(stack, _inside, True)
+            if retried:
+                _own_retries_off(stack, client)
+            said = ask(self.messages, **self.options)
+            if self.method == "create":
+                result = await said
+                count(run, client, result)
+                return result
+            first = await anext(said)
+        if isinstance(first, CreateResult):
+            count(run, client, first)
+        return first, said, client
+
+
+def _running(run: Run) -> Step | None:
+    from coord_plugins import current_step
+
+    try:
+        step = current_step()
+    except LookupError:
+        return None
+    return step if step.run is run else None
+
+
+def _manager_name(session: Session, client: Any) -> str:
+    """The name under which a manager's own calls stand in records."""
+    for team in session.tree.teams:
+        if getattr(team, "_model_client", None) is client:
+            return str(team._group_chat_manager_name)
+    return "(outside turns)"
+
+
+def metering() -> Session | None:
+    """The run that counts the calls made here, if one does."""
+    return None if _inside.get() else current.get()
+
+
+def count(run: Run, client: Any, result: CreateResult | None) -> None:
+    """Count a call's tokens. What a cache answered costs nothing; zeros are unknown, not 0."""
+    if result is not None and result.cached:
+        return
+    usage = result.usage if result is not None else None
+    known = usage is not None and (usage.prompt_tokens or usage.completion_tokens)
+    run.add_usage(
+        model=model_of(client),
+        input_tokens=usage.prompt_tokens if known and usage is not None else None,
+        output_tokens=usage.completion_tokens if known and usage is not None else None,
+    )
+
+
+def model_of(client: Any) -> str | None:
+    """The model's name, which AutoGen's replies do not carry: from the client's configuration."""
+    if "_coord_model" not in client.__dict__:
+        said = getattr(client, "_create_args", None) or getattr(client, "_raw_config", None) or {}
+        name = said.get("model") if isinstance(said, Mapping) else None
+        name = name or getattr(client, "model", None)
+        client.__dict__["_coord_model"] = name if isinstance(name, str) else None
+    found: str | None = client.__dict__["_coord_model"]
+    return found
+
+
+def hidden_retries(client: Any) -> int:
+    """How often a client's SDK repeats a failed call by itself, which no event of AutoGen tells."""
+    client = getattr(client, "client", client)
+    said = getattr(getattr(client, "_client", None), "max_retries", 0)
+    return said if isinstance(said, int) else 0
+
+
+def _own_retries_off(stack: ExitStack, client: Any) -> None:
+    """Under a `Retry` the SDK must not repeat by itself: failed calls would be hidden."""
+    if hidden_retries(client):
+        stack.enter_context(swapped(client._client, "max_retries", 0))
+
+
+def _within(stack: ExitStack, variable: ContextVar[Any], value: Any) -> None:
+    token = variable.set(value)
+    stack.callback(variable.reset, token)
+
+
+async def streamed(call: Call, session: Session) -> AsyncGenerator[str | CreateResult, None]:
+    """A streamed call: it is repeated before its first chunk alone."""
+    first, stream, client = await call.make(session)
+    yield first
+    whole = isinstance(first, CreateResult)
+    try:
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                if isinstance(chunk, CreateResult):
+                    whole = True
+                    count(session.run, client, chunk)
+                yield chunk
+    finally:
+        if not whole:  # it was paid for, and nobody knows how much
+            count(session.run, client, None)
+
+
+class AttachedClient(ChatCompletionClient):
+    """Mixed into the class of the model clients of an attached team."""
+
+    async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
+        """As the client's own; counted, and repeated as the step's retry says."""
+        bare: Any = super()
+        session = metering()
+        if session is None:
+            return await bare.create(messages, **options)  # type: ignore[no-any-return]  # the host's
+        call = Call(self, bare.create, "create", messages, options)
+        return await call.make(session)  # type: ignore[no-any-return]  # the host's
+
+    async def create_stream(
+        self, messages: Sequence[LLMMessage], **options: Any
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """As the client's own; counted, and repeated before its first chunk."""
+        bare: Any = super()
+        session = metering()
+        if session is None:
+            stream = bare.create_stream(messages, **options)
+        else:
+            call = Call(self, bare.create_stream, "create_stream", messages, options)
+            stream = streamed(call, session)
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+class RetryingChatCompletionClientConfig(BaseModel):
+    """The declarative form of `RetryingChatCompletionClient`."""
+
+    client: ComponentModel
+    max_attempts: int = 3
+    initial_interval: float = 0.5
+    backoff_factor: float = 2.0
+    max_interval: float = 30.0
+    jitter: bool = True
+    max_elapsed: float | None = None
+    fallbacks: list[ComponentModel] = []
+
+
+class RetryingChatCompletionClient(
+    ChatCompletionClient, Component[RetryingChatCompletionClientConfig]
+):
+    """A model client that makes a failed call again, and asks other clients when it must.
+
+    It works in any place that takes a client, with or without an attached team. In an attached
+    team its tries are counted, and the team's `retry=` leaves it alone. A stream is repeated
+    before its first chunk only: what was streamed cannot be taken back.
+    """
+
+    component_type = "model"
+    component_config_schema = RetryingChatCompletionClientConfig
+    component_provider_override = "coord_autogen.RetryingChatCompletionClient"
+
+    def __init__(self, client: ChatCompletionClient, retry: Retry | None = None) -> None:
+        """Wrap a client.
+
+        Args:
+            client: The client that is asked first.
+            retry: How often and when; its fallbacks are clients. None: three calls at most.
+
+        Raises:
+            PolicyError: A fallback is no client.
+        """
+        self.client = client
+        self.retry = retry if retry is not None else Retry()
+        for fallback in self.retry.fallbacks:
+            if not isinstance(fallback, ChatCompletionClient):
+                raise PolicyError(
+                    f"RetryingChatCompletionClient: the fallback {fallback!r} is no "
+                    "ChatCompletionClient; steps and callables stand in by attach(retry=...)"
+                )
+        self._coord: Coord | None = None
+
+    async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
+        """Ask, and ask again."""
+        session = metering()
+        call = Call(self.client, self.client.create, "create", messages, options, self.retry)
+        if session is not None:
+            return await call.make(session)  # type: ignore[no-any-return]  # the host's
+        return await self._alone(call)  # type: ignore[no-any-return]  # the host's
+
+    async def create_stream(
+        self, messages: Sequence[LLMMessage], **options: Any
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """Ask, and ask again before the first chunk."""
+        session = metering()
+        ask = self.client.create_stream
+        call = Call(self.client, ask, "create_stream", messages, options, self.retry)
+        if session is not None:
+            stream = streamed(call, session)
+        else:
+            first, stream, _ = await self._alone(call)
+            yield first
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _alone(self, call: Call) -> Any:
+        """The call outside of every attached team: in a run that nobody hears of."""
+        if self._coord is None:
+            policy = make_policy(pipeline="model calls", retry=self.retry)
+            self._coord = Coord(policy, HOST, recorded=False)
+        run = self._coord.start(None, is_async=True)
+        if run is None:  # mode "off"
+            said = call.ask(call.messages, **call.options)
+            return await said if call.method == "create" else (await anext(said), said, None)
+        decision = await arun_step(run.enter("create"), call.once)
+        if isinstance(decision, (Fail, Escalate)):
+            raise decision.error
+        return decision.value  # type: ignore[union-attr]  # an Accept
+
+    # ------------------------------------------------------------------ the client's own
+
+    async def close(self) -> None:
+        """Close the client and its fallbacks."""
+        for client in (self.client, *self.retry.fallbacks):
+            await client.close()
+
+    def actual_usage(self) -> RequestUsage:
+        """As the client's own."""
+        return self.client.actual_usage()
+
+    def total_usage(self) -> RequestUsage:
+        """As the client's own."""
+        return self.client.total_usage()
+
+    def count_tokens(self, messages: Sequence[LLMMessage], **options: Any) -> int:
+        """As the client's own."""
+        return self.client.count_tokens(messages, **options)
+
+    def remaining_tokens(self, messages: Sequence[LLMMessage], **options: Any) -> int:
+        """As the client's own."""
+        return self.client.remaining_tokens(messages, **options)
+
+    @property
+    def capabilities(self) -> ModelCapabilities:
+        """As the client's own."""
+        return self.client.capabilities
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """As the client's own."""
+        return self.client.model_info
+
+    def _to_config(self) -> RetryingChatCompletionClientConfig:
+        retry = self.retry
+        undeclared = [n for n in ("retry_on", "breaker", "throttle") if getattr(retry, n)]
+        if undeclared:
+            raise PolicyError(
+                f"RetryingChatCompletionClient: {', '.join(undeclared)} cannot be declared"
+            )
+        return RetryingChatCompletionClientConfig(
+            client=self.client.dump_component(),
+            max_attempts=retry.max_attempts,
+            initial_interval=retry.initial_interval,
+            backoff_factor=retry.backoff_factor,
+            max_interval=retry.max_interval,
+            jitter=retry.jitter,
+            max_elapsed=retry.max_elapsed,
+            fallbacks=[client.dump_component() for client in retry.fallbacks],
+        )
+
+    @classmethod
+    def _from_config(cls, config: RetryingChatCompletionClientConfig) -> Self:
+        said = config.model_dump(exclude={"client", "fallbacks"})
+        fallbacks = [ChatCompletionClient.load_component(c) for c in config.fallbacks]
+        client = ChatCompletionClient.load_component(config.client)
+        return cls(client, Retry(**said, fallbacks=fallbacks))

@@ -1,0 +1,268 @@
+"""The attached team: AutoGen's own class, with every run a run of the core's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from autogen_agentchat.base import TaskResult
+from autogen_agentchat.teams import BaseGroupChat, GraphFlow
+from autogen_core import CancellationToken
+
+from coord_plugins import END, CoordWarning
+from coord_plugins.host import COORD, Coord, Run, coord_of, is_attached
+
+from ._end import Ending, final_answer
+from ._graph import resumable
+from ._human import Question, decided
+from ._limits import limit_error
+from ._manager import adopt, targets_of
+from ._messages import inputs_of, is_note, neutral
+from ._session import SESSION, Session, session_of
+from ._tree import Tree
+from .errors import TeamUnusableError
+
+TREE = "_coord_tree"
+"""Where an attached team keeps what belongs to it."""
+KEPT = "_coord_kept"
+"""Where it keeps what its next `run` without a task continues."""
+
+
+class AttachedTeam(BaseGroupChat):
+    """Mixed into the class of an attached team, and of the teams inside it.
+
+    `run`, `Console` and the containers of AutoGen all go through `run_stream`.
+    """
+
+    if TYPE_CHECKING:
+        _is_running: bool
+        _graph: Any
+        _group_chat_manager_name: str
+        _message_factory: Any
+
+    @property
+    def coord(self) -> Coord:
+        """Results and settings of this pipeline."""
+        return coord_of(self)
+
+    async def run_stream(
+        self,
+        *,
+        task: Any = None,
+        cancellation_token: CancellationToken | None = None,
+        output_task_messages: bool = True,
+    ) -> AsyncGenerator[Any, None]:
+        """As AutoGen's own; each call is a run, or goes on with the one before."""
+        bare = super().run_stream
+        begun = None
+        if is_attached(self) and not self._is_running:
+            begun = Begun.of(self, task, cancellation_token)
+        if begun is None:
+            options = {
+                "task": self._shown(task),
+                "cancellation_token": cancellation_token,
+                "output_task_messages": output_task_messages,
+            }
+            stream = bare(**options)
+        else:
+            found = begun
+
+            def work(emit: Callable[[Any], None]) -> Any:
+                return found.through(emit, bare, task, output_task_messages)
+
+            from ._pump import pumped
+
+            stream = pumped(work, lambda _: found.session.token.cancel())
+        async with aclosing(stream) as items:
+            async for item in items:
+                yield item
+
+    def _shown(self, task: Any) -> Any:
+        """A task without the notes of the team around this one."""
+        if isinstance(task, list) and session_of(self) is not None:
+            return [m for m in task if not is_note(m)] or None
+        return task
+
+    async def save_state(self) -> Mapping[str, Any]:
+        """As AutoGen's own, with what the next process needs to go on with this run."""
+        state = await super().save_state()
+        kept: Kept | None = self.__dict__.get(KEPT)
+        return state if kept is None else {**state, "coord": kept.to_dict()}
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        """As AutoGen's own; a state that a plain team saved is taken as well."""
+        if isinstance(self, GraphFlow):
+            state = resumable(state, self._graph, self._group_chat_manager_name)
+        await super().load_state(state)
+        if is_attached(self):
+            self.__dict__[KEPT] = Kept.of(state.get("coord"), self._message_factory)
+
+    async def reset(self) -> None:
+        """As AutoGen's own; the next run is a new one."""
+        await super().reset()
+        if not self.__dict__.get(SESSION):
+            self.__dict__.pop(KEPT, None)
+
+
+class Kept:
+    """What a run leaves for the `run` that continues it."""
+
+    def __init__(self, run: Run | Mapping[str, Any], starts: list[str], question: Any) -> None:
+        self._run = run
+        self.starts = starts
+        self.question: Question | None = question
+
+    @property
+    def durable(self) -> Mapping[str, Any]:
+        """What the core's `restore` needs."""
+        return self._run.durable() if isinstance(self._run, Run) else self._run
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        durable = {k: _plain(v) if k[:2] == "o:" else v for k, v in self.durable.items()}
+        asked = None if self.question is None else self.question.to_dict()
+        return {"durable": durable, "starts": self.starts, "question": asked}
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any] | None, messages: Any) -> Kept | None:
+        """What `to_dict` gave; None for a state without it."""
+        if said is None:
+            return None
+        asked = said["question"]
+        if asked is not None:
+            asked = Question(**{**asked, "candidate": messages.create(asked["candidate"])})
+        return cls(said["durable"], list(said["starts"]), asked)
+
+
+class Begun:
+    """A run of an attached team that has begun."""
+
+    def __init__(self, team: Any, coord: Coord, session: Session) -> None:
+        self.team = team
+        self.coord = coord
+        self.session = session
+
+    @classmethod
+    def of(cls, team: Any, task: Any, token: CancellationToken | None) -> Begun | None:
+        """Begin; None when the mode is "off".
+
+        A run without a task, and one whose task answers a question, continue the run before.
+        """
+        coord: Coord = team.__dict__[COORD]
+        tree: Tree = team.__dict__[TREE]
+        kept: Kept | None = team.__dict__.get(KEPT)
+        question = kept.question if kept is not None else None
+        answered = decided(question, task) if question is not None else None
+        if kept is not None and task is not None and (answered is None or not answered.decided):
+            kept = None  # a new task
+        durable = kept.durable if kept is not None else {}
+        run_id = durable["run"]["id"] if durable else None
+        run = coord.start(inputs_of(task), is_async=True, run_id=run_id)
+        if run is None:
+            return None
+        own = CancellationToken()
+        if token is not None:
+            token.add_callback(own.cancel)
+        session = Session(run, tree, own)
+        session.watchers = team.__dict__.get("_coord_watchers", {})
+        if kept is not None:
+            run.restore(durable)
+            if kept.starts:
+                run.entries = frozenset(kept.starts)
+            session.decision = answered
+        return cls(team, coord, session)
+
+    async def through(
+        self, emit: Callable[[Any], None], bare: Any, task: Any, output_task_messages: bool
+    ) -> None:
+        """Run the team from its start to its outcome."""
+        session, team = self.session, self.team
+        team.__dict__[SESSION] = session
+        error: BaseException | None = None
+        result = TaskResult(messages=[])
+        try:
+            with session.within():
+                for one in session.tree.teams:
+                    session.managers[id(one)] = await adopt(one)
+                self._refuse_unusable()
+                result = await self._result(emit, bare, task, output_task_messages)
+        except BaseException as raised:  # noqa: BLE001 - it is raised again, as it was
+            error = session.original(raised) if isinstance(raised, Exception) else raised
+            if session.fatal is not None and not isinstance(raised, GeneratorExit):
+                error = session.fatal
+        finally:
+            team.__dict__.pop(SESSION, None)
+            team.__dict__[KEPT] = self._kept()
+        if error is not None:
+            await self.coord.afinish(session.run, error=error)
+            raise error
+        await self._finish(result)
+        emit(result)
+
+    async def _result(
+        self, emit: Callable[[Any], None], bare: Any, task: Any, output_task_messages: bool
+    ) -> TaskResult:
+        session = self.session
+        options: dict[str, Any] = {
+            "cancellation_token": session.token,
+            "output_task_messages": output_task_messages,
+        }
+        if END in session.run.policy.edges:
+            return await Ending(session, self.team, bare, task, emit).run(**options)
+        result = TaskResult(messages=[])
+        async with aclosing(bare(task=task, **options)) as items:
+            async for item in items:
+                if isinstance(item, TaskResult):
+                    result = item
+                else:
+                    emit(item)
+        if result.stop_reason == "The group chat is stopped.":
+            raise session.errors[-1] if session.errors else TeamUnusableError(_UNUSABLE)
+        return result
+
+    def _refuse_unusable(self) -> None:
+        for manager in self.session.managers.values():
+            if manager._active_speakers:
+                who = ", ".join(manager._active_speakers)
+                raise TeamUnusableError(f"{_UNUSABLE} (it still waits for {who})")
+
+    async def _finish(self, result: TaskResult) -> None:
+        """End the run as AutoGen ended the chat."""
+        session, run = self.session, self.session.run
+        answer = final_answer(result)
+        output = None if session.stopped or answer is None else neutral(answer)
+        if session.stopped:
+            for manager in session.managers.values():
+                if hasattr(manager, "_reset_execution_state"):
+                    manager._reset_execution_state()
+        limit = None if session.stopped else limit_error(self.team, result, session.ended_by)
+        loops = limit is None and bool(result.messages) and targets_of(result.messages[-1])
+        if session.question is not None or loops:
+            run.pause()
+            return
+        if session.uncovered:
+            run.unjudged = _unjudged(session.uncovered)
+            warnings.warn(f"run {run.run_id}: {run.unjudged}", CoordWarning, stacklevel=2)
+        await self.coord.afinish(run, output, limit)
+
+    def _kept(self) -> Kept:
+        run: Run = self.session.run
+        return Kept(run, sorted(run.entries), self.session.question)
+
+
+_UNUSABLE = (
+    "AutoGen has left this team unusable, after an exception or a cancellation; build a new team "
+    "and load the state that was saved before the run that failed"
+)
+
+
+def _unjudged(uncovered: Mapping[str, str]) -> str:
+    said = [f"no verdict of {v} on the last answer of {agent}" for agent, v in uncovered.items()]
+    return "; ".join(said)
+
+
+def _plain(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    return value if dump is None else dump(mode="json")
