@@ -115,8 +115,10 @@ def _attach(team: Any, tree: Tree, policy: Policy) -> list[str]:
     """Check and install; returns what to say of it."""
     steps = [edge.step for edge in own_edges(tree)]
     managers = [one._group_chat_manager_name for one in tree.teams]
-    policy.check_steps([*tree.agents, *steps, *managers, END], HOST)
     watchers = watchers_of(tree)
+    named = {*policy.edges, *policy.retry}
+    also = [name for name in (*steps, *managers, END) if name in named]
+    policy.check_steps([*tree.agents, *also], HOST)
     check(team, policy, tree, watchers)
     found = list(findings(team, policy, tree))
     coord = Coord(

@@ -81,13 +81,13 @@ def check(team: Any, policy: Policy, tree: Tree, watchers: dict[str, str]) -> No
                 f"attach: the team {one.name!r} runs on a {type(one._runtime).__name__}; only a "
                 "SingleThreadedAgentRuntime lets its manager be reached"
             )
+    for watched, validator in watchers.items():
+        _check_watched(tree.team_of[watched], watched, validator)
     for edge in policy.edges.values():
         if edge.step == END:
             _check_end(edge)
         else:
             _check_edge(edge, policy, tree, watchers)
-    for watched, validator in watchers.items():
-        _check_watched(tree.team_of[watched], watched, validator)
     for step, retry in policy.retry.items():
         for fallback in retry.fallbacks if retry else ():
             if (

@@ -14,7 +14,7 @@ from coord_plugins.host import attached_class
 
 from ._graph import reopen
 from ._limits import leaves
-from ._messages import FROM, GOTO, NOTE, STANDS_FOR, is_answer, without_words
+from ._messages import FROM, GOTO, NOTE, STANDS_FOR, is_answer, unsaid
 from ._private import BaseGroupChatManager
 from ._session import Session, session_of
 
@@ -157,8 +157,7 @@ class Termination(TerminationCondition):
         if session is not None and (session.stopped or session.question is not None):
             why = session.stopped or f"{session.question.step} waits for a person"  # type: ignore[union-attr]  # one of them
             return StopMessage(content=why, source=NOTE)
-        said = [without_words(message) for message in messages]
-        found = None if self.inner is None else await self.inner(said)
+        found = None if self.inner is None else await self.inner(unsaid(messages))
         if found is not None and session is not None:
             session.ended_by = [c for c in leaves(self.inner) if c.terminated]
         return found

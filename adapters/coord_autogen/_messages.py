@@ -126,10 +126,13 @@ def stop_note(why: str) -> TextMessage:
 
 
 def rejected(step: str, attempt: int, names: str, usage: RequestUsage | None) -> ThoughtEvent:
-    """What a user's stream shows of a rejected draft: that there was one, and what it cost."""
+    """What a user's stream shows of a rejected draft: that there was one, and what it cost.
+
+    It is not the agent's: conditions on sources look at events as well.
+    """
     return ThoughtEvent(
-        content=f"Draft {attempt} was rejected by {names}.",
-        source=step,
+        content=f"{step}'s draft {attempt} was rejected by {names}.",
+        source=NOTE,
         models_usage=usage,
         metadata={VERDICT: "rejected", ATTEMPT: str(attempt)},
     )
@@ -141,6 +144,22 @@ def without_words(message: Any) -> Any:
         said = f"{message.metadata.get(TARGET)}'s answer was rejected."
         return message.model_copy(update={"content": said})
     return message
+
+
+def unsaid(messages: Sequence[Any]) -> list[Any]:
+    """What a condition of the user's is shown of a turn.
+
+    Of a turn whose answer was not accepted only that it was and what it cost: nobody spoke, so no
+    source and no text of it may end the chat.
+    """
+    if not messages or not (is_note(messages[-1]) and GOTO in messages[-1].metadata):
+        return [without_words(message) for message in messages]
+    return [
+        m
+        if m.source == NOTE
+        else ThoughtEvent(content="", source=NOTE, models_usage=m.models_usage)
+        for m in messages
+    ]
 
 
 def inputs_of(task: Any) -> Any:

@@ -84,13 +84,18 @@ class Desk:
         """The customer got the right explanation."""
 
         def explains_the_amount(output: Any, inputs: Any) -> tuple[bool, str]:
-            return goal_of(artefact_of(output, STEPS[-1]), self.answers[inputs["ticket_id"]])
+            return goal_of(artefact_of(output, STEPS[-1]), self.answers[asked(inputs)["ticket_id"]])
 
         return check(explains_the_amount)
 
     def label(self, value: Any, step: str) -> bool | None:
         """Whether a step's artefact is right; for the record, never for steering."""
         return label_of(step, artefact_of(value, step), self.answers[current_run().task or ""])
+
+
+def asked(inputs: Any) -> Mapping[str, Any]:
+    """A run's input as a mapping: some hosts take a mapping, others a message with a model."""
+    return inputs if isinstance(inputs, Mapping) else dict(inputs)
 
 
 def artefact_of(value: Any, step: str) -> Any:
@@ -109,6 +114,6 @@ def artefact_of(value: Any, step: str) -> Any:
 def _validator(step: str, judge: Callable[..., tuple[bool, str]]) -> Validator:
     def judged(output: Any, inputs: Any, ctx: Handover) -> tuple[bool, str]:
         accepted = {name: artefact_of(said, name) for name, said in ctx.outputs.items()}
-        return judge(artefact_of(output, step), inputs, accepted)
+        return judge(artefact_of(output, step), asked(inputs), accepted)
 
     return check(judged, name=f"check_{step}")
