@@ -23,7 +23,8 @@ def attached_class(mixin: type, kind: type) -> type:
     """
     found = _classes.get((mixin, kind))
     if found is None:
-        namespace = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+        kept = ("__module__", "__qualname__", "__doc__")  # hosts write them into declarations
+        namespace = {name: getattr(kind, name) for name in kept}
         found = type(kind)(kind.__name__, (mixin, kind), namespace)
     return _classes.setdefault((mixin, kind), found)
 

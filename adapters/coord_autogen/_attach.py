@@ -24,7 +24,7 @@ from coord_plugins import (
 )
 from coord_plugins.host import Coord, Policy, is_attached, make_policy
 
-from ._findings import check, findings, notes, own_edges, watchers_of
+from ._findings import check, check_nested, findings, notes, own_edges, watchers_of
 from ._graph import starts
 from ._host import HOST
 from ._install import install, remove
@@ -118,6 +118,7 @@ def _attach(team: Any, tree: Tree, policy: Policy) -> list[str]:
     watchers = watchers_of(tree)
     named = {*policy.edges, *policy.retry}
     also = [name for name in (*steps, *managers, END) if name in named]
+    check_nested(policy, tree)
     policy.check_steps([*tree.agents, *also], HOST)
     check(team, policy, tree, watchers)
     found = list(findings(team, policy, tree))

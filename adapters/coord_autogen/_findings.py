@@ -100,6 +100,19 @@ def check(team: Any, policy: Policy, tree: Tree, watchers: dict[str, str]) -> No
                 )
 
 
+def check_nested(policy: Policy, tree: Tree) -> None:
+    """Refuse an edge on a team inside the team.
+
+    Raises:
+        PolicyError: It names the forms that work.
+    """
+    for name in sorted(tree.nested & set(policy.edges)):
+        raise PolicyError(
+            f"edge {name!r}: it is a team, and all that its agents say is published; give the edge "
+            "to one of its agents, or put the team into a SocietyOfMindAgent"
+        )
+
+
 def _check_end(edge: ValidationEdge) -> None:
     if any(target not in (END, START) for target in edge.back_to):
         raise PolicyError("edge END: a rejection runs the team again; leave back_to away")

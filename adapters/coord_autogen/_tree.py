@@ -21,9 +21,11 @@ class Tree:
     """A team with all that is inside it."""
 
     agents: dict[str, Any] = field(default_factory=dict)
-    """Every agent, and every team that is a participant, by the name that records use."""
+    """Every agent by its name, which records use."""
     names: dict[int, str] = field(default_factory=dict)
-    """The same names, by `id` of the agent's or team's object."""
+    """The same names, by `id` of the agent's object."""
+    nested: set[str] = field(default_factory=set)
+    """The names of teams that are participants of others: they are no steps."""
     teams: list[BaseGroupChat] = field(default_factory=list)
     """The team itself, then those inside it."""
     team_of: dict[str, BaseGroupChat] = field(default_factory=dict)
@@ -58,8 +60,12 @@ def _add(one: Any, team: BaseGroupChat, tree: Tree) -> None:
     name = one.name
     if name == NOTE:
         raise PolicyError(f"attach: no agent can be named {NOTE!r}: it signs our own messages")
-    if name in tree.agents:
+    if name in tree.agents or name in tree.nested:
         raise PolicyError(f"attach: two agents of the team are named {name!r}; rename one")
+    if isinstance(one, BaseGroupChat):
+        tree.nested.add(name)
+        _walk(one, tree)
+        return
     tree.agents[name], tree.names[id(one)], tree.team_of[name] = one, name, team
     _take_clients(one, tree)
     for inner in _inside(one):
@@ -72,9 +78,6 @@ def _add(one: Any, team: BaseGroupChat, tree: Tree) -> None:
 
 def _inside(one: Any) -> Iterable[Any]:
     """What works for an agent: the team behind it, and agents and teams that are its tools."""
-    if isinstance(one, BaseGroupChat):
-        yield one
-        return
     if isinstance(one, SocietyOfMindAgent):
         yield one._team
     for tool in getattr(one, "_tools", ()) or ():

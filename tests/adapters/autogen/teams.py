@@ -12,6 +12,7 @@ from autogen_agentchat.conditions import SourceMatchTermination
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_core import CancellationToken
+from autogen_core.models import CreateResult, RequestUsage
 from autogen_ext.models.replay import ReplayChatCompletionClient
 
 from coord_plugins import check
@@ -92,4 +93,8 @@ def replies(*texts: str) -> ReplayChatCompletionClient:
         "family": "unknown",
         "structured_output": True,
     }
-    return ReplayChatCompletionClient(list(texts), model_info=info)
+    said = [
+        CreateResult(finish_reason="stop", content=t, usage=RequestUsage(5, 7), cached=False)
+        for t in texts
+    ]
+    return ReplayChatCompletionClient(said, model_info=info)
