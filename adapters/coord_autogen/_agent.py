@@ -14,7 +14,7 @@ from autogen_core import CancellationToken, ComponentModel
 
 from ._pump import pumped
 from ._session import session_of
-from ._solo import dumped, is_validated, solo
+from ._solo import dumped, solo
 from ._visit import Visit
 
 _at_work: ContextVar[Any] = ContextVar("coord_autogen_at_work", default=None)
@@ -63,8 +63,7 @@ class AttachedAgent(ChatAgent):
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> Response:
         """As the agent's own, until an answer is accepted."""
-        alone = session_of(self) is None and not is_validated(self)
-        if alone or _at_work.get() is self:
+        if _at_work.get() is self or (session_of(self) or solo(self)) is None:
             bare: Any = super()
             found: Response = await bare.on_messages(messages, cancellation_token)
             return found

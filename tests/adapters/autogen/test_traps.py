@@ -477,5 +477,6 @@ def test_stop_ends_normally_and_the_team_goes_on_with_the_next_task() -> None:
     one, two = asyncio.run(main())
     assert is_note(one.messages[-1])
     assert str(one.stop_reason).startswith("stopped at writer: step 'writer': 2 of 2")
-    assert chat(two)[1:] == [("writer", GOOD), ("editor", "printed")]
+    # a round robin goes on where it was, as AutoGen's does after any end
+    assert chat(two)[1:] == [("editor", "printed")]
     assert [r.outcome for r in team.coord.runs] == ["escalated.unjudged", "unlabelled"]
