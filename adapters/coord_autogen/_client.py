@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import ExitStack, aclosing
 from contextvars import ContextVar
+from json import JSONDecodeError
 from typing import Any, NamedTuple
 
 from autogen_core import Component, ComponentModel
@@ -33,6 +34,7 @@ from coord_plugins.host import (
 
 from ._host import HOST
 from ._session import Session, current
+from .errors import UnreadableReplyError
 
 _inside: ContextVar[bool] = ContextVar("coord_autogen_call", default=False)
 """Whether a call is under way that is counted: a client may work by another client."""
@@ -113,14 +115,24 @@ class Call(NamedTuple):
             if retried:
                 _own_retries_off(stack, client)
             said = ask(self.messages, **self.options)
-            if self.method == "create":
-                result = await said
-                count(run, client, result)
-                return result
-            first = await anext(said)
+            try:
+                first = await (said if self.method == "create" else anext(said))
+            except JSONDecodeError as error:
+                if _is_transport(client, self.options):
+                    raise UnreadableReplyError(f"the reply is no JSON: {error}") from error
+                raise
+        if self.method == "create":
+            count(run, client, first)
+            return first
         if isinstance(first, CreateResult):
             count(run, client, first)
         return first, said, client
+
+
+def own_error(error: BaseException) -> BaseException:
+    """What a client itself raised."""
+    unread = isinstance(error, UnreadableReplyError) and error.__cause__ is not None
+    return error.__cause__ or error if unread else error
 
 
 def _running(run: Run) -> Step | None:
@@ -175,6 +187,11 @@ def hidden_retries(client: Any) -> int:
     client = getattr(client, "client", client)
     said = getattr(getattr(client, "_client", None), "max_retries", 0)
     return said if isinstance(said, int) else 0
+
+
+def _is_transport(client: Any, options: Mapping[str, Any]) -> bool:
+    """Whether an error of a JSON parser is the SDK's, about the body of a server's reply."""
+    return hasattr(client, "_client") and not isinstance(options.get("json_output"), type)
 
 
 def _own_retries_off(stack: ExitStack, client: Any) -> None:
@@ -315,7 +332,7 @@ class RetryingChatCompletionClient(
             return await said if call.method == "create" else (await anext(said), said, None)
         decision = await arun_step(run.enter("create"), call.once)
         if isinstance(decision, (Fail, Escalate)):
-            raise decision.error
+            raise own_error(decision.error)
         return decision.value  # type: ignore[union-attr]  # an Accept
 
     # ------------------------------------------------------------------ the client's own

@@ -14,6 +14,7 @@ from autogen_core import CancellationToken
 from coord_plugins import END, CoordWarning
 from coord_plugins.host import COORD, Coord, Run, coord_of, is_attached
 
+from ._client import own_error
 from ._end import Ending, final_answer
 from ._graph import resumable
 from ._human import Question, decided
@@ -189,7 +190,8 @@ class Begun:
                 self._refuse_unusable()
                 result = await self._result(emit, bare, task, output_task_messages)
         except BaseException as raised:  # noqa: BLE001 - it is raised again, as it was
-            error = session.original(raised) if isinstance(raised, Exception) else raised
+            was = session.original(raised) if isinstance(raised, Exception) else raised
+            error = own_error(was)
             if session.fatal is not None and not isinstance(raised, GeneratorExit):
                 error = session.fatal
         finally:

@@ -19,3 +19,11 @@ class TurnLimitError(RecursionError):
 
 class TokenLimitError(BudgetError):
     """The record of a run that AutoGen's own limit on tokens ended; nobody raises it."""
+
+
+class UnreadableReplyError(ConnectionError):
+    """A server's reply was no JSON: its transport failed, and no model said anything.
+
+    It stands for its cause, the SDK's JSONDecodeError, while the core decides, for which a parser's
+    error is a model's unreadable answer. The caller gets the cause.
+    """

@@ -54,6 +54,7 @@ def examine(store: str | None) -> dict[str, Any]:
         "configuration": _configuration(),
         "store": _store(store),
         "telemetry": _telemetry(),
+        "hidden_retries": _hidden_retries(),
     }
 
 
@@ -117,6 +118,18 @@ def _telemetry() -> list[dict[str, Any]]:
     return found
 
 
+def _hidden_retries() -> list[dict[str, Any]]:
+    """SDKs under a host's model clients that repeat failed calls by themselves, unseen."""
+    if _version("autogen-agentchat") is None or _version("openai") is None:
+        return []
+    try:
+        from openai import DEFAULT_MAX_RETRIES
+    except ImportError:
+        return []
+    said = {"host": "autogen", "sdk": "openai", "version": _version("openai")}
+    return [{**said, "by_default": DEFAULT_MAX_RETRIES, "mend": "max_retries=0"}]
+
+
 def _is_set(name: str, value: str) -> bool:
     said = os.environ.get(name, "").lower()
     return said in {"true": ("1", "true"), "false": ("0", "false")}[value]
@@ -153,4 +166,11 @@ def _rendered(found: dict[str, Any]) -> Any:
         state = f"on; {host['mend']} switches it off" if host["on"] else f"off ({by})"
         said = f"{host['host']}'s own {host['kind']} is {state}"
         parts.append(Text(f"\n{said}" if host is found["telemetry"][0] else said, "yellow"))
+    for hidden in found["hidden_retries"]:
+        said = (
+            f"\n{hidden['host']}'s clients of the {hidden['sdk']} SDK repeat a failed call "
+            f"{hidden['by_default']} times by themselves, and no event tells. Steps under a Retry "
+            f"have that off; elsewhere {hidden['mend']} switches it off"
+        )
+        parts.append(Text(said, "yellow"))
     return Group(*parts)

@@ -192,6 +192,21 @@ def test_doctor_says_how_to_switch_crewais_telemetry_off(monkeypatch, variables,
         assert "CREWAI_DISABLE_TELEMETRY=true or OTEL_SDK_DISABLED=true switches it off" in said
 
 
+def test_doctor_tells_of_retries_that_nobody_sees(monkeypatch):
+    from coord_plugins._cli import _doctor
+
+    openai = pytest.importorskip("openai")
+    versions = {"autogen-agentchat": "0.7.5", "openai": "9.9"}
+    monkeypatch.setattr(_doctor, "_version", versions.get)
+    [found] = json.loads(coord("doctor", "--json").stdout)["hidden_retries"]
+    assert (found["host"], found["sdk"], found["version"]) == ("autogen", "openai", "9.9")
+    assert found["by_default"] == openai.DEFAULT_MAX_RETRIES
+    said = " ".join(coord("doctor").stdout.split())
+    assert f"repeat a failed call {openai.DEFAULT_MAX_RETRIES} times by themselves" in said
+    del versions["autogen-agentchat"]
+    assert json.loads(coord("doctor", "--json").stdout)["hidden_retries"] == []
+
+
 def test_version_and_the_module_door():
     assert coord("--version").stdout.strip()
     code = (
