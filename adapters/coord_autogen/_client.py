@@ -184,20 +184,24 @@ def model_of(client: Any) -> str | None:
 
 def hidden_retries(client: Any) -> int:
     """How often a client's SDK repeats a failed call by itself, which no event of AutoGen tells."""
-    client = getattr(client, "client", client)
-    said = getattr(getattr(client, "_client", None), "max_retries", 0)
+    said = getattr(_sdk(client), "max_retries", 0)
     return said if isinstance(said, int) else 0
+
+
+def _sdk(client: Any) -> Any:
+    """The vendor's own client under AutoGen's, or under one that wraps it."""
+    return getattr(getattr(client, "client", client), "_client", None)
 
 
 def _is_transport(client: Any, options: Mapping[str, Any]) -> bool:
     """Whether an error of a JSON parser is the SDK's, about the body of a server's reply."""
-    return hasattr(client, "_client") and not isinstance(options.get("json_output"), type)
+    return _sdk(client) is not None and not isinstance(options.get("json_output"), type)
 
 
 def _own_retries_off(stack: ExitStack, client: Any) -> None:
     """Under a `Retry` the SDK must not repeat by itself: failed calls would be hidden."""
     if hidden_retries(client):
-        stack.enter_context(swapped(client._client, "max_retries", 0))
+        stack.enter_context(swapped(_sdk(client), "max_retries", 0))
 
 
 def _within(stack: ExitStack, variable: ContextVar[Any], value: Any) -> None:

@@ -7,12 +7,13 @@ from contextlib import aclosing
 from typing import Any
 
 from autogen_agentchat.base import TaskResult
-from autogen_agentchat.messages import BaseChatMessage, TextMessage
+from autogen_agentchat.messages import BaseChatMessage, ModelClientStreamingChunkEvent, TextMessage
 from autogen_agentchat.teams import MagenticOneGroupChat
 
 from coord_plugins import END, STOP
 from coord_plugins.host import Accept, Escalate, Step, arun_step
 
+from ._host import Passing
 from ._messages import FEEDBACK_HEAD, is_note, neutral, with_value
 from ._session import Session
 
@@ -56,11 +57,16 @@ class Ending:
             if step.attempt > 1 and not self._forgets:
                 more["output_task_messages"] = False  # the chat goes on
             await self._pass(task, more)
+            if self.session.stopped or self.session.question is not None:
+                raise Passing(None)  # there is no answer to judge
             return None if self._answer is None else neutral(self._answer)
 
         step = self.session.run.enter(END, input=self.task)
         step.retry = None  # a model call is repeated where it fails, never the whole chat
-        decision = await arun_step(step, execute)
+        try:
+            decision = await arun_step(step, execute)
+        except Passing:
+            return self._returned(self._result.stop_reason)
         step.commit()
         if isinstance(decision, Accept):
             return self._accepted(decision)
@@ -119,7 +125,5 @@ class Ending:
         return self._returned(self._result.stop_reason)
 
     def _returned(self, reason: str | None) -> TaskResult:
-        from autogen_agentchat.messages import ModelClientStreamingChunkEvent
-
         kept = [m for m in self._messages if not isinstance(m, ModelClientStreamingChunkEvent)]
         return TaskResult(messages=kept, stop_reason=reason)

@@ -93,6 +93,8 @@ def resumable(state: Mapping[str, Any], graph: DiGraph, manager_name: str) -> di
     a node twice and ends at once (its issue 7043). Those of the nodes that are ready are reset.
     """
     states = dict(state["agent_states"])
+    if "ready" not in states.get(manager_name, {}):
+        return dict(state)  # AutoGen says what is wrong with it
     manager = dict(states[manager_name])
     remaining = {name: dict(groups) for name, groups in manager["remaining"].items()}
     queued = {name: dict(groups) for name, groups in manager["enqueued_any"].items()}

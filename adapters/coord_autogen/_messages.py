@@ -107,16 +107,16 @@ def with_feedback(messages: Sequence[BaseChatMessage], words: str) -> list[BaseC
     return [*messages, TextMessage(content=f"{FEEDBACK_HEAD}\n{words}", source=NOTE)]
 
 
-def go_back(step: str, target: str) -> TextMessage:
-    """The note that ends a turn whose answer was rejected, and gives the word to the target.
+def go_back(step: str, targets: Sequence[str]) -> TextMessage:
+    """The note that ends a turn whose answer was rejected, and gives the word to the targets.
 
     It holds neither the draft nor the feedback: conditions on text look at every message, and a
     TERMINATE in one of them would end the chat.
     """
     return TextMessage(
-        content=f"{step}'s answer was not accepted; {target} is asked again.",
+        content=f"{step}'s answer was not accepted; it goes back to {' and '.join(targets)}.",
         source=NOTE,
-        metadata={MARK: "rejected", GOTO: target, FROM: step},
+        metadata={MARK: "rejected", GOTO: ",".join(targets), FROM: step},
     )
 
 

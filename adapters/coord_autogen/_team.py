@@ -58,9 +58,12 @@ class AttachedTeam(BaseGroupChat):
         """As AutoGen's own; each call is a run, or goes on with the one before."""
         bare = super().run_stream
         begun = None
+        if SESSION in self.__dict__:  # it may not have come to AutoGen's own check
+            raise ValueError("The team is already running: give each run a team of its own.")
         if is_attached(self) and not self._is_running:
             begun = Begun.of(self, task, cancellation_token)
         if begun is None:
+            _refuse_unusable(self)
             options = {
                 "task": self._shown(task),
                 "cancellation_token": cancellation_token,
@@ -166,7 +169,7 @@ class Begun:
         own = CancellationToken()
         if token is not None:
             token.add_callback(own.cancel)
-        session = Session(run, tree, own)
+        session = team.__dict__[SESSION] = Session(run, tree, own)
         session.watchers = team.__dict__.get("_coord_watchers", {})
         if kept is not None:
             run.restore(durable)
@@ -180,14 +183,13 @@ class Begun:
     ) -> None:
         """Run the team from its start to its outcome."""
         session, team = self.session, self.team
-        team.__dict__[SESSION] = session
         error: BaseException | None = None
         result = TaskResult(messages=[])
         try:
             with session.within():
                 for one in session.tree.teams:
                     session.managers[id(one)] = await adopt(one)
-                self._refuse_unusable()
+                    _refuse_unusable(one)
                 result = await self._result(emit, bare, task, output_task_messages)
         except BaseException as raised:  # noqa: BLE001 - it is raised again, as it was
             was = session.original(raised) if isinstance(raised, Exception) else raised
@@ -224,12 +226,6 @@ class Begun:
             raise session.errors[-1] if session.errors else TeamUnusableError(_UNUSABLE)
         return result
 
-    def _refuse_unusable(self) -> None:
-        for manager in self.session.managers.values():
-            if manager._active_speakers:
-                who = ", ".join(manager._active_speakers)
-                raise TeamUnusableError(f"{_UNUSABLE} (it still waits for {who})")
-
     async def _finish(self, result: TaskResult) -> None:
         """End the run as AutoGen ended the chat."""
         session, run = self.session, self.session.run
@@ -258,6 +254,19 @@ _UNUSABLE = (
     "AutoGen has left this team unusable, after an exception or a cancellation; build a new team "
     "and load the state that was saved before the run that failed"
 )
+
+
+def _refuse_unusable(team: Any) -> None:
+    """Refuse a team that waits for an agent which will never answer.
+
+    Raises:
+        TeamUnusableError: It does; run, it would return at once as if it had done its work.
+    """
+    session = session_of(team)
+    manager = session.managers.get(id(team)) if session is not None else None
+    if manager is not None and manager._active_speakers and not team._is_running:
+        who = ", ".join(manager._active_speakers)
+        raise TeamUnusableError(f"{_UNUSABLE} (it still waits for {who})")
 
 
 def _unjudged(uncovered: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from coord_plugins.host import Accept, Again, Step
 
 from ._host import Passing
 from ._messages import ATTEMPT, FROM, GOTO, STANDS_FOR, TARGET, VERDICT, is_answer, neutral
+from ._session import OWNERS
 from ._solo import Judges, named
 from ._visit import Visit
 
@@ -101,11 +102,18 @@ class ValidatorAgent(BaseChatAgent, Component[ValidatorAgentConfig]):
     async def on_messages(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> Response:
-        """What it says when there is nothing to judge.
+        """What it says where nothing is judged: in an attached team whose mode is "off".
 
         Raises:
             PolicyError: Its team is not attached.
         """
+        if OWNERS in self.__dict__:
+            said = TextMessage(
+                content="Nothing is judged: the mode is off.",
+                source=self.name,
+                metadata={VERDICT: "passed", TARGET: ",".join(self.watches)},
+            )
+            return Response(chat_message=said)
         raise PolicyError(
             f"ValidatorAgent {self.name!r} works in an attached team: attach(team, pipeline=...)"
         )
@@ -172,7 +180,9 @@ class Judging(Visit):
     def _accepted(self, decision: Accept) -> Response:
         watched = self.response.chat_message
         self.session.run.outputs[watched.source] = neutral(watched)
-        return self._said("passed", f"{watched.source}'s answer passed.")
+        observed = self.event is not None and self.event.would_reject
+        words = "would have been rejected" if observed else "passed"
+        return self._said("passed", f"{watched.source}'s answer {words}.")
 
     def _back(self, decision: Again) -> Response:
         watched = self.response.chat_message

@@ -303,8 +303,7 @@ class Visit:
 
     def _back(self, decision: Again) -> Response:
         """Give the word to an earlier agent."""
-        targets = ",".join(self.session.resolve(decision.target))
-        return self._note(go_back(self.name, targets))
+        return self._note(go_back(self.name, self.session.resolve(decision.target)))
 
     def _note(self, message: BaseChatMessage) -> Response:
         return Response(chat_message=message, inner_messages=list(self._inner))

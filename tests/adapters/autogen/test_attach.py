@@ -36,7 +36,7 @@ from autogen_agentchat.teams import (
 )
 from autogen_agentchat.ui import Console
 from autogen_core import SingleThreadedAgentRuntime
-from coord_autogen import attach, validated
+from coord_autogen import TeamUnusableError, attach, validated
 
 from coord_plugins import (
     END,
@@ -651,3 +651,38 @@ def test_validated_agents_bring_their_edge() -> None:
     assert counts(team, "writer") == (2, 1, 1, 0, 0)
     with pytest.raises(PolicyError, match="two edges for step 'writer'"):
         attach(row(validated(Speaker("writer", GOOD), fine)), EDGE, pipeline="p", store="off")
+
+
+def test_two_runs_of_one_team_at_the_same_time_are_autogens_own_error() -> None:
+    team = attach(row(Speaker("writer", BAD, GOOD)), EDGE, pipeline="p", store="off")
+
+    async def main() -> list[Any]:
+        both = (team.run(task=task) for task in ("one", "two"))
+        return await asyncio.gather(*both, return_exceptions=True)
+
+    one, two = asyncio.run(main())
+    assert chat(one)[-1] == ("writer", GOOD)
+    assert isinstance(two, ValueError)
+    assert "already running" in str(two)
+    assert counts(team, "writer") == (2, 1, 1, 0, 0)
+    assert len(team.coord.runs) == 1
+
+
+def test_an_inner_team_that_is_left_unusable_is_no_empty_answer() -> None:
+    """AutoGen's society of mind alone would answer 'No response.' when it is asked again."""
+    thinker = Speaker("thinker", TimeoutError("slow"), GOOD)
+    inner = RoundRobinGroupChat([thinker], max_turns=1)
+    mind = SocietyOfMindAgent("mind", inner, model_client=replies("an answer"))
+    retry = {"mind": Retry(retry_on=(Exception,), initial_interval=0.0), "thinker": None}
+    team = attach(row(mind), pipeline="p", retry=retry, store="off")
+    with pytest.raises(TeamUnusableError, match="waits for thinker"):
+        run(team)
+
+
+def test_a_stop_inside_leaves_an_edge_on_end_nothing_to_judge() -> None:
+    edges = [ValidationEdge("writer", fine, otherwise=STOP), ValidationEdge(END, fine)]
+    team = attach(row(Speaker("writer", BAD)), *edges, pipeline="p", store="off")
+    result = run(team)
+    assert str(result.stop_reason).startswith("stopped at writer")
+    assert counts(team, "writer") == (2, 0, 1, 1, 0)
+    assert END not in team.coord.last.steps

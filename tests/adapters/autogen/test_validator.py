@@ -342,3 +342,15 @@ def test_component_config_round_trip() -> None:
         ValidatorAgent("v", fine, watches="writer").dump_component()
     condition = VerdictTermination(["writer"])
     assert VerdictTermination.load_component(condition.dump_component())._sources == ["writer"]
+
+
+def test_observe_says_what_it_would_have_said_and_off_lets_the_chat_end() -> None:
+    def said(mode: str) -> Any:
+        team = RoundRobinGroupChat(
+            [Speaker("writer", BAD), ValidatorAgent("v", fine, watches="writer")],
+            termination_condition=VerdictTermination(),
+        )
+        return chat(run(attach(team, pipeline="p", mode=mode, store="off")))[-1]
+
+    assert said("observe") == ("v", "writer's answer would have been rejected.")
+    assert said("off") == ("v", "Nothing is judged: the mode is off.")
