@@ -20,7 +20,7 @@ from autogen_core.models import (
 from pydantic import BaseModel
 from typing_extensions import Self
 
-from coord_plugins import BudgetError, PolicyError, Retry, Run
+from coord_plugins import END, BudgetError, PolicyError, Retry, Run, classify
 from coord_plugins.host import (
     Coord,
     Escalate,
@@ -117,9 +117,13 @@ class Call(NamedTuple):
             said = ask(self.messages, **self.options)
             try:
                 first = await (said if self.method == "create" else anext(said))
-            except JSONDecodeError as error:
-                if _is_transport(client, self.options):
+            except Exception as error:
+                if isinstance(error, JSONDecodeError) and _is_transport(client, self.options):
                     raise UnreadableReplyError(f"the reply is no JSON: {error}") from error
+                if (
+                    classify(error) == "invalid"
+                ):  # the model answered, and nobody knows at what cost
+                    count(run, client, None)
                 raise
         if self.method == "create":
             count(run, client, first)
@@ -142,7 +146,9 @@ def _running(run: Run) -> Step | None:
         step = current_step()
     except LookupError:
         return None
-    return step if step.run is run else None
+    if step.run is not run or (step.name == END and not step.judging):
+        return None  # a call of the whole team's is no part of the final answer's own step
+    return step
 
 
 def _manager_name(session: Session, client: Any) -> str:

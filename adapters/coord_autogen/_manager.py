@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autogen_agentchat.base import TerminationCondition
-from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, StopMessage
-from autogen_agentchat.teams import BaseGroupChat, GraphFlow, RoundRobinGroupChat
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, HandoffMessage, StopMessage
+from autogen_agentchat.teams import BaseGroupChat, GraphFlow, RoundRobinGroupChat, Swarm
 from autogen_core import AgentId
 
 from coord_plugins.host import attached_class
@@ -111,6 +111,8 @@ async def _next_speakers(
     watcher = _watcher(session, last)
     if watcher is not None:
         return [watcher]
+    if isinstance(team, Swarm) and _has_the_word_back(thread):
+        return [manager._current_speaker]
     said: list[str] | str = await bare(thread)
     if isinstance(team, RoundRobinGroupChat):
         left_out = session.run.policy.stand_ins | set(session.watchers.values())
@@ -127,6 +129,19 @@ def _watcher(session: Session, message: Any) -> str | None:
     if not isinstance(message, BaseChatMessage) or STANDS_FOR in message.metadata:
         return None
     return session.watchers.get(message.source) if is_answer(message) else None
+
+
+def _has_the_word_back(thread: Thread) -> bool:
+    """Whether a rejection gave the word to somebody who has not handed it over since.
+
+    A swarm would look for the last handoff, which is the one before the rejection.
+    """
+    for message in reversed(thread):
+        if targets_of(message):
+            return True
+        if isinstance(message, HandoffMessage):
+            return False
+    return False
 
 
 def _turn_to(manager: Any, name: str) -> None:

@@ -44,6 +44,8 @@ class Session:
         trail: The agents that spoke, in order.
         uncovered: Watched agents whose last answer no validator has judged.
         watchers: The validator that watches an agent.
+        managers: The manager of each team, by `id` of the team.
+        told: The rejections of which an agent has been told: it keeps its history.
     """
 
     def __init__(self, run: Run, tree: Tree, token: CancellationToken) -> None:
@@ -60,6 +62,7 @@ class Session:
         self.uncovered: dict[str, str] = {}
         self.watchers: dict[str, str] = {}
         self.managers: dict[int, Any] = {}
+        self.told: dict[str, Any] = {}
         self._read: dict[str, int] = {}
 
     def owns(self, one: Any) -> bool:
@@ -106,6 +109,13 @@ class Session:
     def resolve(self, target: str) -> list[str]:
         """The agents that a target of a loop-back stands for."""
         return sorted(self.run.entries) if target == START else [target]
+
+    def rejections_for(self, name: str) -> tuple[tuple[str, int], ...]:
+        """The edges that wait for an agent to do better, each with its rejections so far."""
+        run = self.run
+        mine = {name, START} if name in run.entries else {name}
+        waiting = [step for step, state in run.edges.items() if mine.intersection(state.targets)]
+        return tuple((step, run.tallies[step].rejects) for step in waiting if step in run.tallies)
 
     def way(self, target: str) -> int:
         """How many turns it takes from the target to the agent that speaks now."""

@@ -168,9 +168,7 @@ class Visit:
         if callable(substitute) and not isinstance(substitute, ChatCompletionClient):
             return self._called(substitute, step)
         name = substitute if isinstance(substitute, str) else self.name
-        again = self._raised and self._server == name
-        if again:
-            await self._take_back()
+        again = self._server == name and await self._take_back()
         agent = self.session.tree.agents[name]
         messages = self._messages_for(name, step, again=again)
         self._server, self._snapshot = name, await agent.save_state()
@@ -188,6 +186,11 @@ class Visit:
         if step.feedback is not None:  # it has the words of these, once
             base = [m for m in base if m.metadata.get(VERDICT) != "rejected"]
         self._given.add(name)
+        heard = (*self.session.rejections_for(name), (name, len(step.events)))
+        if step.feedback is not None and self.session.told.get(name) == heard:
+            step.deliver()  # it stands in its history
+            return base
+        self.session.told[name] = heard
         given: list[BaseChatMessage] = route_feedback(step, base, text=with_feedback)
         return given
 
@@ -206,18 +209,24 @@ class Visit:
         said = await said if isawaitable(said) else said
         yield Response(chat_message=with_value(TextMessage(content="", source=self.name), said))
 
-    async def _take_back(self) -> None:
+    async def _take_back(self) -> bool:
         """Give the agent that worked the state that it had before what failed.
 
         So a repeat may give it the same messages, and no half-done tool call stays behind. What
         an agent said that could not be read was rejected, and stays in its own conversation.
+
+        Returns:
+            Whether there was something to take back.
         """
         events = self.step.events
-        if self._raised and not (events and events[-1].judged == "reject"):
-            self._raised = False
-            agent = self.session.tree.agents.get(self._server)
-            if agent is not None and self._snapshot is not None:
-                await agent.load_state(self._snapshot)
+        if not self._raised or (events and events[-1].judged == "reject"):
+            return False
+        self._raised = False
+        agent = self.session.tree.agents.get(self._server)
+        if agent is not None and self._snapshot is not None:
+            await agent.load_state(self._snapshot)
+            self.session.told.pop(self._server, None)
+        return True
 
     # ------------------------------------------------------------------ what is shown
 
