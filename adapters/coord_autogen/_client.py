@@ -99,8 +99,8 @@ class Call(NamedTuple):
         """Ask once under a step: the client, or the fallback that stands in."""
         other = isinstance(step.substitute, ChatCompletionClient)
         client = step.substitute if other else self.client
-        retried = step.retry is not None and step.run.mode == "enforce"
-        return await self._ask(step.run, client, retried=retried)
+        said = step.retry is not None or step.name in step.run.policy.retry
+        return await self._ask(step.run, client, retried=said and step.run.mode == "enforce")
 
     async def _ask(self, run: Run, client: Any, *, retried: bool) -> Any:
         """Ask a client, and count what it says."""

@@ -14,7 +14,7 @@ from coord_plugins import END, STOP
 from coord_plugins.host import Accept, Escalate, Step, arun_step
 
 from ._host import Passing
-from ._messages import FEEDBACK_HEAD, is_note, neutral, with_value
+from ._messages import FEEDBACK_HEAD, is_note, neutral, why_of, with_value
 from ._session import Session
 
 Stream = Callable[..., AsyncGenerator[Any, None]]
@@ -57,7 +57,7 @@ class Ending:
             if step.attempt > 1 and not self._forgets:
                 more["output_task_messages"] = False  # the chat goes on
             await self._pass(task, more)
-            if self.session.stopped or self.session.question is not None:
+            if self.session.stopped or self.session.questions:
                 raise Passing(None)  # there is no answer to judge
             return None if self._answer is None else neutral(self._answer)
 
@@ -71,7 +71,7 @@ class Ending:
         if isinstance(decision, Accept):
             return self._accepted(decision)
         if isinstance(decision, Escalate) and decision.otherwise == STOP:
-            self.session.stopped = f"stopped at the end: {decision.error}"
+            self.session.stopped = f"stopped at the end: {why_of(decision.error)}"
             return self._returned(self.session.stopped)
         raise decision.error  # type: ignore[union-attr]  # Escalate without otherwise, or Fail
 

@@ -16,7 +16,7 @@ from autogen_agentchat.messages import BaseChatMessage, HandoffMessage
 
 from coord_plugins import AttemptsExhaustedError, PolicyError, Run, Verdict
 
-from ._messages import DECISION, FROM, GOTO, MARK, NOTE, REQUEST, neutral, text_of, with_value
+from ._messages import DECISION, FROM, GOTO, MARK, NOTE, REQUEST, RUN, neutral, text_of, with_value
 
 ALLOWED = ("approve", "edit", "reject")
 """The decisions that a person can make."""
@@ -34,6 +34,8 @@ class Question:
     """The validators' words."""
     attempts: int
     """Judged candidates."""
+    run_id: str
+    """The run that asks."""
     decided: dict[str, Any] | None = None
     """The person's answer."""
 
@@ -57,9 +59,15 @@ class Question:
                 MARK: "question",
                 GOTO: self.step,
                 FROM: self.step,
+                RUN: self.run_id,
                 REQUEST: json.dumps(request),
             },
         )
+
+    def answers(self, decision: BaseChatMessage) -> bool:
+        """Whether a person's decision is about this question."""
+        about = (decision.metadata.get(RUN), decision.metadata.get(GOTO))
+        return about == (self.run_id, self.step)
 
     def answer(self, run: Run) -> BaseChatMessage:
         """What goes on by the person's decision.
@@ -87,14 +95,20 @@ class Question:
             "candidate": self.candidate.dump(),
             "why": self.why,
             "attempts": self.attempts,
+            "run_id": self.run_id,
         }
 
 
-def ask(step: str, candidate: BaseChatMessage, error: Exception) -> Question:
+def ask(run: Run, step: str, candidate: BaseChatMessage, error: Exception) -> Question:
     """The question about a candidate whose edge is spent."""
     verdicts = getattr(error, "verdicts", ())
-    why = "; ".join(v.explanation or v.name for v in verdicts) or str(error)
-    return Question(step=step, candidate=candidate, why=why, attempts=getattr(error, "attempts", 1))
+    return Question(
+        step=step,
+        candidate=candidate,
+        why="; ".join(v.explanation or v.name for v in verdicts) or str(error),
+        attempts=getattr(error, "attempts", 1),
+        run_id=run.run_id,
+    )
 
 
 def decide(
@@ -103,39 +117,60 @@ def decide(
     *,
     message: str | None = None,
     output: Any = None,
+    step: str | None = None,
 ) -> HandoffMessage:
-    """A person's answer to the question that ended a run: the task of the next `run`.
+    """A person's answer to the question that stopped a run: the task of the next `run`.
 
     Args:
-        asked: What the run returned, or its last message.
+        asked: What the run returned, or its question.
         decision: "approve", "reject", or "edit".
         message: Why; with "reject" it is the error's explanation.
         output: With "edit": what the agent is to have said.
+        step: Whose answer it is about, where the run asks about several; give `run` the list of
+            all decisions then.
 
     Raises:
         PolicyError: Nothing was asked, or there is no such decision.
     """
-    question = asked.messages[-1] if isinstance(asked, TaskResult) else asked
-    if not isinstance(question, HandoffMessage) or REQUEST not in question.metadata:
-        raise PolicyError("decide: the run asked nothing: its last message is no question of ours")
+    question = _question(asked, step)
     if decision not in ALLOWED:
         raise PolicyError(f"decide: {decision!r}; it is one of {', '.join(ALLOWED)}")
     if decision == "edit" and output is None:
         raise PolicyError("decide: 'edit' needs output=, what the agent is to have said")
     said = {"type": decision, "message": message, "output": output}
-    step = question.metadata[GOTO]
+    step, run_id = question.metadata[GOTO], question.metadata[RUN]
     return HandoffMessage(
         content=f"A person decided about {step}'s answer: {decision}.",
         source="user",
         target=step,
-        metadata={MARK: "decision", GOTO: step, DECISION: json.dumps(said, default=text_of)},
+        metadata={
+            MARK: "decision",
+            GOTO: step,
+            RUN: run_id,
+            DECISION: json.dumps(said, default=text_of),
+        },
     )
 
 
-def decided(question: Question, task: Any) -> Question:
-    """The question with the answer that a task holds, or as it was."""
-    messages = task if isinstance(task, list) else [task]
-    for message in messages:
-        if isinstance(message, BaseChatMessage) and DECISION in message.metadata:
-            return replace(question, decided=json.loads(message.metadata[DECISION]))
+def _question(asked: TaskResult | BaseChatMessage, step: str | None) -> BaseChatMessage:
+    """The question that is answered.
+
+    Raises:
+        PolicyError: There is none, or it is not clear which.
+    """
+    messages = asked.messages if isinstance(asked, TaskResult) else [asked]
+    found = {m.metadata[GOTO]: m for m in messages if REQUEST in m.metadata}
+    if not found:
+        raise PolicyError("decide: the run asked nothing: it has no question of ours")
+    if step is None and len(found) > 1:
+        raise PolicyError(f"decide: the run asks about {', '.join(found)}; say which with step=")
+    if step is not None and step not in found:
+        raise PolicyError(f"decide: the run asks about {', '.join(found)}, not about {step!r}")
+    question = found[step or next(iter(found))]
+    assert isinstance(question, BaseChatMessage)
     return question
+
+
+def decided(question: Question, decision: BaseChatMessage) -> Question:
+    """The question with its answer."""
+    return replace(question, decided=json.loads(decision.metadata[DECISION]))

@@ -42,7 +42,7 @@ class AttachedManager(BaseGroupChatManager or object):  # type: ignore[misc]  # 
     async def update_message_thread(self, messages: Thread) -> None:
         """As AutoGen's own; a graph's nodes on the way of a loop-back become ready again."""
         last = messages[-1] if messages else None
-        targets = targets_of(last)
+        targets = [target for message in messages for target in targets_of(message)]
         if targets and isinstance(self._coord_team, GraphFlow):
             # a visible validator is a node: its rejection must not start what follows a pass
             await BaseGroupChatManager.update_message_thread(self, messages)
@@ -169,8 +169,8 @@ class Termination(TerminationCondition):
     async def __call__(self, messages: Thread) -> StopMessage | None:
         """As AutoGen's own."""
         session = session_of(self._team)
-        if session is not None and (session.stopped or session.question is not None):
-            why = session.stopped or f"{session.question.step} waits for a person"  # type: ignore[union-attr]  # one of them
+        if session is not None and (session.stopped or session.questions):
+            why = session.stopped or f"{', '.join(session.questions)} waits for a person"
             return StopMessage(content=why, source=NOTE)
         found = None if self.inner is None else await self.inner(unsaid(messages))
         if found is not None and session is not None:

@@ -20,6 +20,8 @@ from autogen_core import Image
 from autogen_core.models import RequestUsage
 from pydantic import BaseModel
 
+from coord_plugins import AttemptsExhaustedError
+
 NOTE = "coord"
 """The source of the library's own messages: no participant has this name."""
 MARK = "coord.note"
@@ -30,6 +32,8 @@ FROM = "coord.from"
 """Metadata: whose turn ended with a note."""
 REQUEST = "coord.request"
 """Metadata: what a person is asked, as JSON text."""
+RUN = "coord.run"
+"""Metadata of a question and of its answer: which run asks."""
 DECISION = "coord.decision"
 """Metadata: what a person answered, as JSON text."""
 VERDICT = "coord.verdict"
@@ -118,6 +122,14 @@ def go_back(step: str, targets: Sequence[str]) -> TextMessage:
         source=NOTE,
         metadata={MARK: "rejected", GOTO: ",".join(targets), FROM: step},
     )
+
+
+def why_of(error: Exception) -> str:
+    """Why an edge ends a run, without the validators' words, which may quote the draft."""
+    if isinstance(error, AttemptsExhaustedError):
+        names = ", ".join(v.name for v in error.verdicts)
+        return f"{error.attempts} of {error.attempts} answers were rejected by {names}"
+    return str(error)
 
 
 def stop_note(why: str) -> TextMessage:

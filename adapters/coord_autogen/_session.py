@@ -38,8 +38,8 @@ class Session:
         errors: What was raised in turns, as it was: AutoGen keeps the text alone.
         fatal: What was raised that is no `Exception`: an interrupt, a cancellation.
         stopped: Why the run ends without an answer (`STOP`).
-        question: What a person is asked.
-        decision: What a person answered, until the agent that it concerns has its turn.
+        questions: What a person is asked, by agent.
+        waiting: What a person was asked by the run before, with the answers that came.
         ended_by: The termination conditions that ended the chat.
         trail: The agents that spoke, in order.
         uncovered: Watched agents whose last answer no validator has judged.
@@ -55,8 +55,8 @@ class Session:
         self.errors: list[Exception] = []
         self.fatal: BaseException | None = None
         self.stopped: str | None = None
-        self.question: Question | None = None
-        self.decision: Question | None = None
+        self.questions: dict[str, Question] = {}
+        self.waiting: dict[str, Question] = {}
         self.ended_by: list[Any] = []
         self.trail: list[str] = []
         self.uncovered: dict[str, str] = {}

@@ -8,16 +8,18 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from autogen_agentchat.base import TaskResult
+from autogen_agentchat.conditions import HandoffTermination
+from autogen_agentchat.messages import BaseChatMessage, HandoffMessage
 from autogen_agentchat.teams import BaseGroupChat, GraphFlow
 from autogen_core import CancellationToken
 
 from coord_plugins import END, CoordWarning
-from coord_plugins.host import COORD, Coord, Run, coord_of, is_attached
+from coord_plugins.host import COORD, Coord, coord_of, is_attached
 
 from ._client import own_error
 from ._end import Ending, final_answer
 from ._graph import resumable
-from ._human import Question, decided
+from ._kept import Kept, answered
 from ._limits import limit_error
 from ._manager import adopt, targets_of
 from ._messages import inputs_of, is_note, neutral
@@ -110,36 +112,6 @@ class AttachedTeam(BaseGroupChat):
             self.__dict__.pop(KEPT, None)
 
 
-class Kept:
-    """What a run leaves for the `run` that continues it."""
-
-    def __init__(self, run: Run | Mapping[str, Any], starts: list[str], question: Any) -> None:
-        self._run = run
-        self.starts = starts
-        self.question: Question | None = question
-
-    @property
-    def durable(self) -> Mapping[str, Any]:
-        """What the core's `restore` needs."""
-        return self._run.durable() if isinstance(self._run, Run) else self._run
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        durable = {k: _plain(v) if k[:2] == "o:" else v for k, v in self.durable.items()}
-        asked = None if self.question is None else self.question.to_dict()
-        return {"durable": durable, "starts": self.starts, "question": asked}
-
-    @classmethod
-    def of(cls, said: Mapping[str, Any] | None, messages: Any) -> Kept | None:
-        """What `to_dict` gave; None for a state without it."""
-        if said is None:
-            return None
-        asked = said["question"]
-        if asked is not None:
-            asked = Question(**{**asked, "candidate": messages.create(asked["candidate"])})
-        return cls(said["durable"], list(said["starts"]), asked)
-
-
 class Begun:
     """A run of an attached team that has begun."""
 
@@ -152,18 +124,21 @@ class Begun:
     def of(cls, team: Any, task: Any, token: CancellationToken | None) -> Begun | None:
         """Begin; None when the mode is "off".
 
-        A run without a task, and one whose task answers a question, continue the run before.
+        A run without a task, and one whose task is a person's answer, continue the run before.
+
+        Raises:
+            PolicyError: The answer is to a question that was not asked.
         """
         coord: Coord = team.__dict__[COORD]
         tree: Tree = team.__dict__[TREE]
         kept: Kept | None = team.__dict__.get(KEPT)
-        question = kept.question if kept is not None else None
-        answered = decided(question, task) if question is not None else None
-        if kept is not None and task is not None and (answered is None or not answered.decided):
-            kept = None  # a new task
+        questions = answered(kept, task)
+        if kept is not None and not kept.goes_on(task):
+            kept = None
         durable = kept.durable if kept is not None else {}
+        inputs = inputs_of(task) if kept is None else kept.inputs
         run_id = durable["run"]["id"] if durable else None
-        run = coord.start(inputs_of(task), is_async=True, run_id=run_id)
+        run = coord.start(inputs, is_async=True, run_id=run_id)
         if run is None:
             return None
         own = CancellationToken()
@@ -175,7 +150,7 @@ class Begun:
             run.restore(durable)
             if kept.starts:
                 run.entries = frozenset(kept.starts)
-            session.decision = answered
+            session.waiting = questions
         return cls(team, coord, session)
 
     async def through(
@@ -198,7 +173,9 @@ class Begun:
                 error = session.fatal
         finally:
             team.__dict__.pop(SESSION, None)
-            team.__dict__[KEPT] = self._kept()
+            run = session.run
+            kept = Kept(run, run.inputs, sorted(run.entries), session.questions)
+            team.__dict__[KEPT] = kept
         if error is not None:
             await self.coord.afinish(session.run, error=error)
             raise error
@@ -236,8 +213,9 @@ class Begun:
                 if hasattr(manager, "_reset_execution_state"):
                     manager._reset_execution_state()
         limit = None if session.stopped else limit_error(self.team, result, session.ended_by)
-        loops = limit is None and bool(result.messages) and targets_of(result.messages[-1])
-        if session.question is not None or loops:
+        kept: Kept = self.team.__dict__[KEPT]
+        kept.waits = self._waits_for_a_person(result)
+        if session.questions or kept.waits or (limit is None and _unanswered(result)):
             run.pause()
             return
         if session.uncovered:
@@ -245,9 +223,22 @@ class Begun:
             warnings.warn(f"run {run.run_id}: {run.unjudged}", CoordWarning, stacklevel=2)
         await self.coord.afinish(run, output, limit)
 
-    def _kept(self) -> Kept:
-        run: Run = self.session.run
-        return Kept(run, sorted(run.entries), self.session.question)
+    def _waits_for_a_person(self, result: TaskResult) -> bool:
+        """Whether an agent's own handoff to somebody outside ended the chat."""
+        last = result.messages[-1] if result.messages else None
+        outside = isinstance(last, HandoffMessage) and last.target not in self.session.tree.agents
+        by_it = any(isinstance(c, HandoffTermination) for c in self.session.ended_by)
+        return outside and by_it
+
+
+def _unanswered(result: TaskResult) -> set[str]:
+    """The agents that a rejection gave the word, and that have not spoken since."""
+    waiting: set[str] = set()
+    for message in result.messages:
+        if isinstance(message, BaseChatMessage):
+            waiting.discard(message.source)
+            waiting.update(targets_of(message))
+    return waiting
 
 
 _UNUSABLE = (
@@ -272,8 +263,3 @@ def _refuse_unusable(team: Any) -> None:
 def _unjudged(uncovered: Mapping[str, str]) -> str:
     said = [f"no verdict of {v} on the last answer of {agent}" for agent, v in uncovered.items()]
     return "; ".join(said)
-
-
-def _plain(value: Any) -> Any:
-    dump = getattr(value, "model_dump", None)
-    return value if dump is None else dump(mode="json")

@@ -12,7 +12,7 @@ from autogen_core import CancellationToken, Component
 from pydantic import BaseModel
 from typing_extensions import Self
 
-from coord_plugins import PolicyError, ValidationEdge, Verdict
+from coord_plugins import HUMAN, PolicyError, ValidationEdge, Verdict
 from coord_plugins.host import Accept, Again, Step
 
 from ._host import Passing
@@ -67,7 +67,7 @@ class ValidatorAgent(BaseChatAgent, Component[ValidatorAgentConfig]):
             back_to: The ladder of agents to which a rejection goes; default: whose answer it was.
             max_attempts: Judged answers in a row, the first included; default: as for
                 `ValidationEdge`.
-            otherwise: When they are spent: an agent that stands in, HUMAN, STOP, or None:
+            otherwise: When they are spent: an agent that stands in, STOP, or None:
                 `AttemptsExhaustedError`.
 
         Raises:
@@ -79,6 +79,11 @@ class ValidatorAgent(BaseChatAgent, Component[ValidatorAgentConfig]):
         self.watches: tuple[str, ...] = tuple(getattr(w, "name", w) for w in said)
         if not self.watches:
             raise PolicyError(f"ValidatorAgent {name!r}: watches= names no agent")
+        if otherwise == HUMAN:
+            raise PolicyError(
+                f"ValidatorAgent {name!r}: otherwise=HUMAN; the answer that it judges is out in "
+                "the chat already; give attach an edge on its author for that"
+            )
         self._declared = validators
         self._settings = {"max_attempts": max_attempts, "otherwise": otherwise}
         self._back_to = back_to

@@ -33,7 +33,7 @@ from coord_plugins.host import (
 )
 
 from ._host import Passing
-from ._human import ask
+from ._human import Question, ask
 from ._limits import turns_left
 from ._messages import (
     STANDS_FOR,
@@ -44,6 +44,7 @@ from ._messages import (
     neutral,
     rejected,
     stop_note,
+    why_of,
     with_feedback,
     with_value,
 )
@@ -99,12 +100,13 @@ class Visit:
         session = self.session
         session.began(self.name)
         with session.within():
-            waiting = session.decision
-            if waiting is not None and waiting.step == self.name:
-                session.decision = None
+            waiting = session.waiting.pop(self.name, None)
+            if waiting is None:
+                response = await self._worked()
+            elif waiting.decided is not None:
                 response = self._finished(Response(chat_message=waiting.answer(session.run)))
             else:
-                response = await self._worked()
+                response = self._asks(waiting)
         session.accept(response.chat_message)
         self.emit(response)
 
@@ -292,12 +294,11 @@ class Visit:
         if not isinstance(decision, Escalate) or decision.otherwise is None:
             raise decision.error  # type: ignore[union-attr]  # Fail, or Escalate without otherwise
         if decision.otherwise == STOP:
-            self.session.stopped = f"stopped at {self.step_name}: {decision.error}"
+            self.session.stopped = f"stopped at {self.step_name}: {why_of(decision.error)}"
             return self._note(stop_note(self.session.stopped))
         if decision.otherwise == HUMAN:
-            question = ask(self.step_name, self.response.chat_message, decision.error)
-            self.session.question = question
-            return self._note(question.message())
+            run, candidate = self.session.run, self.response.chat_message
+            return self._asks(ask(run, self.name, candidate, decision.error))
         return await self._stand_in(decision.otherwise)
 
     def _accepted(self, decision: Accept) -> Response:
@@ -313,6 +314,11 @@ class Visit:
     def _back(self, decision: Again) -> Response:
         """Give the word to an earlier agent."""
         return self._note(go_back(self.name, self.session.resolve(decision.target)))
+
+    def _asks(self, question: Question) -> Response:
+        """Hand over to a person; the run stops."""
+        self.session.questions[self.name] = question
+        return self._note(question.message())
 
     def _note(self, message: BaseChatMessage) -> Response:
         return Response(chat_message=message, inner_messages=list(self._inner))

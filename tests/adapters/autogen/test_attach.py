@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from typing import Any
 
 import pytest
@@ -35,7 +36,8 @@ from autogen_agentchat.teams import (
     SelectorGroupChat,
 )
 from autogen_agentchat.ui import Console
-from autogen_core import SingleThreadedAgentRuntime
+from autogen_core import FunctionCall, SingleThreadedAgentRuntime
+from autogen_core.models import CreateResult, RequestUsage
 from coord_autogen import TeamUnusableError, attach, validated
 
 from coord_plugins import (
@@ -385,8 +387,64 @@ def test_handoffs_stop_messages_and_tool_summaries_pass_unjudged(
     """And they are no candidates: what the turn cost is counted, an execution is not."""
     team = RoundRobinGroupChat([Speaker("writer", message)], termination_condition=condition)
     attach(team, EDGE, pipeline="p", store="off")
-    assert chat(run(team))[-1] == ("writer", BAD)
-    assert team.coord.last.steps["writer"].executions == 0  # type: ignore[attr-defined]  # attached
+    with collect_runs() as runs:
+        assert chat(run(team))[-1] == ("writer", BAD)
+    if isinstance(message, HandoffMessage):
+        assert runs == []  # it waits for the person
+    else:
+        assert runs[0].steps["writer"].executions == 0
+
+
+def test_a_handoff_to_a_person_is_a_pause_and_the_answer_goes_on_with_the_run() -> None:
+    """Its text is no answer to be judged, and its money is no retry's."""
+    client: Any = replies()
+    client.model = "some-model"
+    call = FunctionCall(id="1", name="transfer_to_user", arguments="{}")
+    client.chat_completions = [
+        CreateResult(
+            finish_reason="function_calls",
+            content=[call],
+            usage=RequestUsage(1_000_000, 0),
+            cached=False,
+        ),
+        GOOD,
+    ]
+    writer = AssistantAgent("writer", client, handoffs=["user"])
+    ends = HandoffTermination("user") | SourceMatchTermination(["editor"])
+    seen: list[Any] = []
+
+    def goal(text: str, inputs: Any) -> bool:
+        seen.append((text, inputs))
+        return text == "printed"
+
+    def team() -> Any:
+        agents = [writer, Speaker("editor", "printed")]
+        made = SelectorGroupChat(
+            agents,
+            replies(),
+            selector_func=lambda thread: "editor" if thread[-1].source == "writer" else "writer",
+            termination_condition=ends,
+        )
+        prices = lambda *call: 1.0  # noqa: E731 - a price list of one line
+        return attach(made, EDGE, pipeline="p", goal=goal, store="off", prices=prices)
+
+    async def main() -> list[Any]:
+        first = team()
+        await first.run(task="the task")
+        assert first.coord.last is None
+        state = json.loads(json.dumps(await first.save_state()))
+        second = team()
+        await second.load_state(state)
+        await second.run(task="a word from the person")
+        return [state["coord"]["durable"]["run"]["id"], second.coord.last]
+
+    run_id, record = asyncio.run(main())
+    assert record.run_id == run_id
+    assert record.outcome == "success.first_pass"
+    assert seen == [("printed", "the task")]
+    writer_tally = record.steps["writer"]
+    assert (writer_tally.executions, writer_tally.passes) == (1, 1)
+    assert (writer_tally.cost_first, writer_tally.cost_retry) == (1.0, 0.0)
 
 
 def test_chunks_are_held_until_the_verdict_and_live_ones_pass() -> None:
@@ -597,8 +655,8 @@ def test_a_graph_refuses_to_run_a_sibling_again() -> None:
 
 def test_a_stop_in_one_branch_ends_a_parallel_graph_and_leaves_it_whole() -> None:
     """AutoGen looks at the turn that ends last alone; the stop of another would be lost."""
-    agents = speakers("a b c d", b=(BAD, BAD, GOOD))
-    team = graph(agents, *DIAMOND)
+    agents = speakers("a b c d e", b=(BAD, BAD, GOOD))
+    team = graph(agents, "a b", "a c", "c e", "b d", "e d")
     attach(team, ValidationEdge("b", fine, otherwise=STOP), pipeline="p", store="off")
 
     async def main() -> None:
@@ -606,7 +664,7 @@ def test_a_stop_in_one_branch_ends_a_parallel_graph_and_leaves_it_whole() -> Non
             await team.run(task=task)
 
     asyncio.run(main())
-    assert [a.turns for a in agents.values()] == [2, 3, 2, 1]
+    assert [a.turns for a in agents.values()] == [2, 3, 2, 1, 1]
     assert [r.outcome for r in team.coord.runs] == ["escalated.unjudged", "unlabelled"]  # type: ignore[attr-defined]  # attached
 
 

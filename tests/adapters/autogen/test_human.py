@@ -131,3 +131,75 @@ def test_bad_answers_are_one_clear_error() -> None:
         decide(result, "maybe")
     with pytest.raises(PolicyError, match="needs output="):
         decide(result, "edit")
+
+
+def parallel() -> Any:
+    """Two branches whose drafts are both rejected."""
+    agents = {n: Speaker(n, n) for n in "abcd"}
+    agents["b"], agents["c"] = Speaker("b", BAD), Speaker("c", BAD)
+    builder = DiGraphBuilder()
+    for agent in agents.values():
+        builder.add_node(agent)
+    for one, other in ("ab", "ac", "bd", "cd"):
+        builder.add_edge(agents[one], agents[other])
+    edges = [ValidationEdge(n, fine, otherwise=HUMAN) for n in "bc"]
+    flow = GraphFlow(list(agents.values()), builder.build())
+    return attach(flow, *edges, pipeline="p", store="off")
+
+
+def test_two_questions_at_the_same_time() -> None:
+    async def main() -> Any:
+        flow = parallel()
+        result = await flow.run(task="the task")
+        with pytest.raises(PolicyError, match="asks about b, c; say which with step="):
+            decide(result, "approve")
+        with pytest.raises(PolicyError, match="not about 'a'"):
+            decide(result, "approve", step="a")
+        one = await flow.run(task=decide(result, "approve", step="b"))
+        two = await flow.run(task=decide(one, "edit", output="by hand"))
+        return flow, result, one, two
+
+    flow, result, one, two = asyncio.run(main())
+    assert result.stop_reason == "b, c waits for a person"
+    assert ("b", BAD) in chat(one)
+    assert one.stop_reason == "c waits for a person"  # it is asked again, and has not worked
+    assert chat(two)[1:] == [("c", "by hand"), ("d", "d")]
+    assert [a.turns for a in flow._participants] == [1, 2, 2, 1]
+
+
+def test_both_answers_at_once() -> None:
+    async def main() -> Any:
+        flow = parallel()
+        result = await flow.run(task="the task")
+        return await flow.run(task=[decide(result, "approve", step=n) for n in "bc"])
+
+    after = chat(asyncio.run(main()))
+    assert sorted(after[2:4]) == [("b", BAD), ("c", BAD)]
+    assert after[4:] == [("d", "d")]
+
+
+def test_run_without_an_answer_asks_again() -> None:
+    async def main() -> Any:
+        one = team()
+        await one.run(task="the task")
+        return one, await one.run()
+
+    one, again = asyncio.run(main())
+    assert again.stop_reason == "writer waits for a person"
+    assert one._participants[1].turns == 2
+
+
+def test_an_answer_to_another_run_is_an_error_and_no_new_task() -> None:
+    async def main() -> None:
+        asked = await team().run(task="the task")
+        with pytest.raises(PolicyError, match="did not ask; load the state"):
+            await team().run(task=decide(asked, "approve"))
+
+    asyncio.run(main())
+
+
+def test_a_validator_in_the_chat_cannot_ask_a_person() -> None:
+    from coord_autogen import ValidatorAgent
+
+    with pytest.raises(PolicyError, match="an edge on its author"):
+        ValidatorAgent("v", fine, watches="writer", otherwise=HUMAN)

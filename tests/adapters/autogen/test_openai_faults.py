@@ -356,8 +356,8 @@ def test_a_retry_of_one_attempt_leaves_one_request() -> None:
 
 @pytest.mark.parametrize(
     "policy",
-    [{}, {"retry": {"*": Retry(), "writer": None}}, {"retry": Retry(), "mode": "observe"}],
-    ids=["no retry", "none for this agent", "observed"],
+    [{}, {"retry": Retry(), "mode": "observe"}],
+    ids=["no retry", "observed"],
 )
 def test_without_a_retry_the_sdks_own_stay(policy: dict[str, Any]) -> None:
     with OpenAIServer() as server:
@@ -368,6 +368,16 @@ def test_without_a_retry_the_sdks_own_stay(policy: dict[str, Any]) -> None:
         assert len(server.requests) == 3
     assert (seen.counts, seen.waits) == ((1, 0, 0, 0), [])
     assert (seen.record.outcome, seen.record.tokens) == ("success.first_pass", CALL)
+
+
+def test_none_switches_the_sdks_own_off() -> None:
+    """It is an order: this agent's calls are never repeated, by nobody."""
+    with OpenAIServer() as server:
+        server.fail(500, retry_after="0.01")
+        policy = {"retry": {"*": Retry(), "writer": None}}
+        seen = attached(server, alone_with(max_retries=2), **policy)
+        assert len(server.requests) == 1
+    assert (seen.counts, seen.waits) == ((1, 1, 0, 0), [])
 
 
 def test_parallel_agents_share_a_client_without_its_own_retries() -> None:

@@ -84,7 +84,7 @@ def test_exhausted() -> None:
     stopped = validated(Speaker("writer", BAD), fine, otherwise=STOP)
     result = asyncio.run(stopped.run(task="the task"))
     assert BAD not in result.messages[-1].to_text()
-    assert "2 of 2 attempts rejected" in result.messages[-1].to_text()
+    assert "2 of 2 answers were rejected" in result.messages[-1].to_text()
 
 
 def test_a_parsed_value_takes_the_place_of_the_text() -> None:

@@ -142,6 +142,24 @@ def test_a_rejected_turn_is_nobodys_turn_for_a_condition_on_sources() -> None:
     assert counts(team, "writer") == (2, 1, 1, 0, 0)
 
 
+def test_what_was_done_and_paid_in_a_rejected_draft_counts_for_autogens_own_limits() -> None:
+    client = replies(BAD, GOOD)
+    writer = AssistantAgent("writer", client)
+    edge = ValidationEdge("writer", fine)
+    seen: list[Any] = []
+
+    def listens(messages: Any) -> bool:
+        seen.append([(type(m).__name__, m.models_usage) for m in messages])
+        return False
+
+    team = RoundRobinGroupChat(
+        [writer], termination_condition=FunctionalTermination(listens), max_turns=1
+    )
+    run(attach(team, edge, pipeline="p", store="off"))
+    usage = RequestUsage(5, 7)
+    assert seen[-1] == [("ThoughtEvent", usage), ("TextMessage", usage)]
+
+
 def test_what_a_stream_shows_of_a_rejected_draft() -> None:
     writer = Speaker("writer", BAD, GOOD)
     team = attach(row(writer), ValidationEdge("writer", fine), pipeline="p", store="off")
@@ -276,6 +294,66 @@ def test_resume_mid_loop_in_another_process(make: Any) -> None:
     assert counts(second, "writer") == (2, 1, 1, 0, 0)
     assert counts(second, "reader")[0] == 2
     assert record.outcome == "success.unjudged"
+
+
+@pytest.mark.parametrize("activation", ["all", "any"])
+def test_a_graphs_own_loop_survives_a_saved_state(activation: Any) -> None:
+    """AutoGen alone does not save what it needs to start a node twice (its issue 7043)."""
+
+    def team(*words: str) -> GraphFlow:
+        writer, critic, end = Speaker("writer", "draft"), Speaker("critic", *words), Speaker("end")
+        end.script = ("end",)
+        builder = DiGraphBuilder()
+        for node in (writer, critic, end):
+            builder.add_node(node)
+        own: dict[str, Any] = {"activation_condition": activation}
+        builder.add_edge(writer, critic, activation_group="critic", **own)
+        builder.add_edge(critic, writer, condition="again", activation_group="loop", **own)
+        builder.add_edge(critic, end, condition="fine", activation_group="end", **own)
+        builder.set_entry_point(writer)
+        ends = FunctionalTermination(lambda messages: messages[-1].source != "user")
+        return GraphFlow([writer, critic, end], builder.build(), termination_condition=ends)
+
+    async def main() -> list[str]:
+        spoke, state, task = [], None, "the task"
+        for words in ("again", "again", "again", "again", "fine", "fine", "fine"):
+            one = attach(team(words), pipeline="p", store="off")
+            if state is not None:
+                await one.load_state(state)
+            result = await one.run(task=task)
+            task = None  # type: ignore[assignment]  # it goes on
+            spoke.append(result.messages[-1].source)
+            state = json.loads(json.dumps(await one.save_state()))
+        return spoke
+
+    row = ["writer", "critic"]
+    assert asyncio.run(main()) == [*row, *row, *row, "end"]
+
+
+def test_start_is_remembered_in_another_process() -> None:
+    from autogen_agentchat.teams import SelectorGroupChat
+
+    def team(*drafts: str) -> Any:
+        agents = [Speaker("a", "x"), Speaker("reader", "facts"), Speaker("writer", *drafts)]
+        made = SelectorGroupChat(
+            agents,
+            replies(),
+            selector_func=lambda thread: "writer" if thread[-1].source == "reader" else "reader",
+            termination_condition=FunctionalTermination(lambda m: m[-1].source != "user"),
+        )
+        edge = ValidationEdge("writer", fine, back_to="__start__")
+        return attach(made, edge, pipeline="p", store="off")
+
+    async def main() -> Any:
+        first = team(BAD)
+        await first.run(task="the task")
+        second = team(BAD, GOOD)
+        await second.load_state(json.loads(json.dumps(await first.save_state())))
+        return [(await second.run()).messages[-1] for _ in range(3)]
+
+    said = asyncio.run(main())
+    assert [m.source for m in said] == ["coord", "reader", "writer"]
+    assert said[0].metadata["coord.goto"] == "reader"
 
 
 def test_a_new_task_is_a_new_run_and_run_without_one_goes_on() -> None:
@@ -476,7 +554,7 @@ def test_stop_ends_normally_and_the_team_goes_on_with_the_next_task() -> None:
 
     one, two = asyncio.run(main())
     assert is_note(one.messages[-1])
-    assert str(one.stop_reason).startswith("stopped at writer: step 'writer': 2 of 2")
+    assert one.stop_reason == "stopped at writer: 2 of 2 answers were rejected by fine"
     # a round robin goes on where it was, as AutoGen's does after any end
     assert chat(two)[1:] == [("editor", "printed")]
     assert [r.outcome for r in team.coord.runs] == ["escalated.unjudged", "unlabelled"]
