@@ -30,6 +30,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 PACKAGES = (
     "coord_plugins",
     "coord_langgraph",
+    "coord_autogen",
     "coord_crewai",
     "coord_plugins.host",
     "coord_plugins.testing",
@@ -88,6 +89,8 @@ def test_every_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     """Each page runs from its top to its end, in an empty directory."""
     if page.name in ("crewai.md", "README.md"):
         pytest.importorskip("crewai")
+    if page.name in ("autogen.md", "README.md"):
+        pytest.importorskip("autogen_agentchat")
     monkeypatch.chdir(tmp_path)
     for example in documents(page).examples():
         example.evaluate()
@@ -117,7 +120,7 @@ def slug(heading: str) -> str:
 def test_every_public_name_is_documented(package: str) -> None:
     """docs/api.md has one line for each name of `__all__`, and none for a name that is gone."""
     host = package.removeprefix("coord_")
-    if host in ("langgraph", "crewai"):
+    if host in ("langgraph", "autogen_agentchat", "crewai"):
         pytest.importorskip(host)
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     [section] = re.findall(

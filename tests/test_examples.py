@@ -76,6 +76,49 @@ PROMISED = {
         "after one was reopened: 5 runs, 4 labelled, 3 successes\n  north: 2 of 2\n  south: 1 of 2",
         "'silent_failure.first_pass': 1, 'unlabelled': 1",
     ],
+    "autogen_critic_chat.py": [
+        "as it was:",
+        "critic: Short and clear. APPROVE",
+        "ok validator: writer's answer passed.",
+        "= success.first_pass, 840 tokens, $0.000144",
+        "no validator: writer's answer was rejected.",
+        "writer: A year, see H-2.",
+        "= success.unjudged, 1260 tokens, $0.000216",
+        "writer: A colleague will write to you.",
+        "= escalated.unjudged, 1680 tokens, $0.000288",
+        "validator: 5 answers judged = 2 passes + 3 rejects",
+    ],
+    "autogen_selector.py": [
+        "worst case: 4 x 3 = 12 calls",
+        "T-1  success.first_pass      1020 tokens  ",
+        "calls {'researcher': 1, 'writer': 1, 'sender': 1}",
+        "T-2  success.crash_retried   1020 tokens  ",
+        "calls {'researcher': 2, 'writer': 1, 'sender': 1}",
+        "T-3  success.unjudged        1360 tokens  ",
+        "calls {'researcher': 1, 'writer': 2, 'sender': 1}",
+        "T-4  success.unjudged        2040 tokens  ",
+        "calls {'researcher': 2, 'writer': 3, 'sender': 1}",
+        "T-5  escalated.unjudged      2380 tokens  ",
+        "calls {'researcher': 3, 'writer': 4}",
+        "  escalated.unjudged     1\n  success.crash_retried  1\n  success.first_pass     1\n",
+        "  success.unjudged       2",
+    ],
+    "autogen_graph.py": [
+        "the editor got: ['A great year: 40 % more!']",
+        "analyst: Sales rose by 4 %.",
+        "writer: A good year: 4 % more.",
+        "; success.unjudged",
+        "turns: {'planner': 1, 'analyst': 2, 'artist': 1, 'writer': 2, 'editor': 1}",
+        "'planner' would start 'artist' again",
+    ],
+    "autogen_recovery.py": [
+        "outcomes: ['success.first_pass']",
+        "failed: KeyRefusedError: the key has expired",
+        "A year, see H-2.",
+        "outcomes: ['error.crash', 'success.first_pass']",
+        "model was told: ['How long does a refund take?', 'And how long is a voucher valid?']",
+        "the first team, asked once more: AutoGen has left this team unusable",
+    ],
     "crewai_yaml/main.py": [
         "rejected: back to research; 2 attempts; then __stop__",
         "T-1     success.first_pass         3     720       2160  The amount is INV-71 line 3.",
@@ -109,7 +152,8 @@ def test_it_runs_and_prints(
 ) -> None:
     """Warnings are errors; nothing is printed to stderr; the promised numbers are there."""
     host = script.partition("_")[0]
-    if host in THEIR_WARNINGS and find_spec(host) is None:  # importing it here would take seconds
+    package = {"autogen": "autogen_agentchat", "crewai": "crewai"}.get(host)
+    if package and find_spec(package) is None:  # importing it here would take seconds
         pytest.skip(f"{host} is not installed")
     warned = [f"-W{action}" for action in ("error", *THEIR_WARNINGS.get(host, ()))]
     paths = [str(ROOT), str(ROOT / "adapters")]

@@ -29,6 +29,11 @@ except ImportError:  # Python 3.10; pip carries it
     from pip._vendor import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {
+    # released together: the model clients in the version of the teams
+    "autogen": ["autogen-agentchat", "autogen-ext[openai]"],
+}
+"""What is installed in the version that is asked for, where it is not the host's name alone."""
 NEEDS = {
     "langgraph": [
         "fastapi>=0.115",
@@ -38,6 +43,13 @@ NEEDS = {
         "langchain-openai>=1.0",
         "langgraph-checkpoint-sqlite>=3.0",
         "pytest>=8.3",
+    ],
+    "autogen": [
+        "hypothesis>=6.110",
+        "pytest>=8.3",
+        "pytest-httpserver>=1.1",
+        "rich>=13.7",
+        "typer>=0.15",
     ],
     "crewai": ["pytest>=8.3", "rich>=13.7", "typer>=0.15"],
 }
@@ -53,6 +65,11 @@ def tests_of(host: str) -> list[str]:
     """The tests that a host's version must pass."""
     names = [f"tests/adapters/{host}", f"tests/adapters/test_{host}_conformance.py"]
     return [name for name in names if (ROOT / name).exists()]
+
+
+def packages_of(host: str) -> list[str]:
+    """The distributions that make a host; the version of the first is the host's."""
+    return PACKAGES.get(host, [host])
 
 
 class Result(NamedTuple):
@@ -84,9 +101,9 @@ def python_of(host: str, version: str, place: Path) -> Path:
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         venv.create(home, with_pip=True)
-    pin = host if version == "latest" else f"{host}=={version}"
+    pins = [name if version == "latest" else f"{name}=={version}" for name in packages_of(host)]
     more = [*NEEDS[host], *COMPANIONS.get((host, version), [])]
-    wanted = ["-e", f"{ROOT}[{host},repair,prices]", pin, *more]
+    wanted = ["-e", f"{ROOT}[{host},repair,prices]", *pins, *more]
     command = [python, "-m", "pip", "install", "--quiet", "--upgrade", *wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -98,7 +115,7 @@ def run(host: str, version: str, place: Path, *, show: bool) -> Result:
     """Install one version and run the tests on it."""
     began = time.monotonic()
     python = python_of(host, version, place)
-    ask = f"from importlib.metadata import version; print(version('{host}'))"
+    ask = f"from importlib.metadata import version; print(version('{packages_of(host)[0]}'))"
     installed = subprocess.check_output([python, "-c", ask], text=True).strip()
     command = [python, "-m", "pytest", "-q", "--tb=short", *tests_of(host)]
     done = subprocess.run(

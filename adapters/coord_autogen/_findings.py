@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from autogen_agentchat.agents import MessageFilterAgent
 from autogen_agentchat.conditions import (
     SourceMatchTermination,
     TextMentionTermination,
@@ -25,6 +26,7 @@ from coord_plugins.host import Policy
 from ._client import hidden_retries
 from ._graph import check_loop
 from ._limits import leaves
+from ._messages import NOTE
 from ._private import PARTS
 from ._solo import EDGE, is_validated
 from ._tree import Tree
@@ -206,6 +208,13 @@ def findings(team: Any, policy: Policy, tree: Tree) -> Iterable[str]:
     untested = PARTS.finding()
     if untested is not None:
         yield untested
+    told = {name for e in policy.edges.values() for name in (e.step, *e.back_to)}
+    for name in sorted(told & set(tree.agents)):
+        if _is_deaf(tree.agents[name]):
+            yield (
+                f"{name!r} filters messages by their source, and so the feedback; let it through "
+                f"with PerSourceFilter(source={NOTE!r})"
+            )
     for name in sorted(policy.stand_ins):
         kind = tree.team_of[name]
         chooses = isinstance(kind, SelectorGroupChat) and kind._selector_func is None
@@ -213,6 +222,14 @@ def findings(team: Any, policy: Policy, tree: Tree) -> Iterable[str]:
             yield f"{name!r} stands in, and the model that selects speakers may choose it as well"
         elif isinstance(kind, Swarm) and name == kind._participant_names[0]:
             yield f"{name!r} stands in, but as the first participant it begins the chat"
+
+
+def _is_deaf(agent: Any) -> bool:
+    """Whether a filter takes our messages away."""
+    if not isinstance(agent, MessageFilterAgent):
+        return False
+    sources = [only.source for only in agent._filter.per_source]
+    return bool(sources) and NOTE not in sources
 
 
 def notes(policy: Policy, tree: Tree) -> Iterable[str]:

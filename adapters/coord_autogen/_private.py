@@ -15,7 +15,8 @@ Why each is needed:
 - `_active_speakers`: whether AutoGen has left the team unusable.
 - `_termination_condition`: replaced by one that asks the user's own, and can stop the chat.
 - `MagenticOneOrchestrator._orchestrate_step`: its errors, which reach nobody else as they were.
-- `SocietyOfMindAgent._team`, `TaskRunnerTool._task_runner`: the teams and agents inside agents.
+- `SocietyOfMindAgent._team`, `TaskRunnerTool._task_runner`, `MessageFilterAgent._wrapped_agent` and
+  `_filter`: the teams, agents and clients inside agents, and what an agent is not shown.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ _Graph = _name(f"{_CHATS}._graph._digraph_group_chat", "GraphFlowManager")
 _MAGENTIC = f"{_CHATS}._magentic_one._magentic_one_orchestrator"
 _Magentic = _name(_MAGENTIC, "MagenticOneOrchestrator")
 _Society = _name("autogen_agentchat.agents", "SocietyOfMindAgent")
+_Filter = _name("autogen_agentchat.agents", "MessageFilterAgent")
 _Runner = _name("autogen_agentchat.tools._task_runner_tool", "TaskRunnerTool")
 
 _SET: dict[Any, str] = {
@@ -52,6 +54,7 @@ _SET: dict[Any, str] = {
     _Graph: "_graph _remaining _ready _triggered_activation_groups",
     _Society: "_team",
     _Runner: "_task_runner",
+    _Filter: "_wrapped_agent _filter",
     MaxMessageTermination: "_max_messages _message_count",
 }
 """Attributes that a class must set when it is made."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from autogen_agentchat.agents import SocietyOfMindAgent
+from autogen_agentchat.agents import MessageFilterAgent, SocietyOfMindAgent
 from autogen_agentchat.base import ChatAgent
 from autogen_agentchat.teams import BaseGroupChat
 from autogen_core.models import ChatCompletionClient
@@ -90,6 +90,8 @@ def _clients(holder: Any) -> Iterable[ChatCompletionClient]:
     for value in vars(holder).values():
         if isinstance(value, ChatCompletionClient):
             yield value
+    if isinstance(holder, MessageFilterAgent):
+        yield from _clients(holder._wrapped_agent)
 
 
 def _take_clients(holder: Any, tree: Tree) -> None:

@@ -18,6 +18,7 @@ NAMES = {
     "success": ("bench_core", "a validated and retriable call that succeeds"),
     "failure": ("bench_core", "one failure, then success"),
     "langgraph": ("bench_langgraph", "overhead per node"),
+    "autogen": ("bench_autogen", "overhead per turn, and what attaching costs"),
     "crewai": ("bench_crewai", "overhead per task"),
     "recording": ("bench_recording", "runs a second into SQLite, and the cost to a run"),
     "imports": ("bench_imports", "import time, and what is loaded"),

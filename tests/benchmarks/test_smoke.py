@@ -16,13 +16,14 @@ from coord_plugins import ValidationEdge, check, track, validated
 RUN = Path(__file__).with_name("run.py")
 
 
-NAMES = ["success", "failure", "langgraph", "crewai", "recording", "imports"]
+NAMES = ["success", "failure", "langgraph", "autogen", "crewai", "recording", "imports"]
+HOSTS = {"langgraph": "langgraph", "autogen": "autogen_agentchat", "crewai": "crewai"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_benchmark_runs(name: str) -> None:
-    if name in ("langgraph", "crewai"):
-        pytest.importorskip(name)
+    if name in HOSTS:
+        pytest.importorskip(HOSTS[name])
     pytest.importorskip("stamina")
     pytest.importorskip("tenacity")
     command = [sys.executable, str(RUN), name, "--quick"]

@@ -744,3 +744,21 @@ def test_a_stop_inside_leaves_an_edge_on_end_nothing_to_judge() -> None:
     assert str(result.stop_reason).startswith("stopped at writer")
     assert counts(team, "writer") == (2, 0, 1, 1, 0)
     assert END not in team.coord.last.steps
+
+
+def test_an_agent_that_filters_its_messages_by_source() -> None:
+    """Its client is counted; attach says that it would not be told."""
+    from autogen_agentchat.agents import MessageFilterAgent, MessageFilterConfig, PerSourceFilter
+
+    def team(*sources: str) -> Any:
+        only = MessageFilterConfig(per_source=[PerSourceFilter(source=s) for s in sources])
+        inner = AssistantAgent("inner", replies(BAD, GOOD))
+        writer = MessageFilterAgent(name="writer", wrapped_agent=inner, filter=only)
+        return RoundRobinGroupChat([writer], max_turns=1)
+
+    with pytest.warns(CoordWarning, match=r"'writer' filters .* PerSourceFilter\(source='coord'\)"):
+        attach(team("user"), EDGE, pipeline="p", store="off")
+    hearing = attach(team("user", "coord"), EDGE, pipeline="p", store="off")
+    run(hearing)
+    assert counts(hearing, "writer") == (2, 1, 1, 0, 0)
+    assert hearing.coord.last.tokens == 24
