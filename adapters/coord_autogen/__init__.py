@@ -8,9 +8,9 @@ if util.find_spec("autogen_agentchat") is None:
 
 if TYPE_CHECKING:
     from ._attach import attach
-    from ._client import RetryingChatCompletionClient
     from ._graph import add_validator
     from ._human import decide
+    from ._retrying import RetryingChatCompletionClient
     from ._solo import ValidatedAgent, validated
     from ._validator import ValidatorAgent, VerdictTermination, verdict_of
     from .errors import TeamUnusableError
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _LATER = {
-    "RetryingChatCompletionClient": "._client",
+    "RetryingChatCompletionClient": "._retrying",
     "TeamUnusableError": ".errors",
     "ValidatedAgent": "._solo",
     "ValidatorAgent": "._validator",

@@ -7,7 +7,8 @@ from typing import Any
 from coord_plugins.host import COORD, Coord, attached_class, bare_class
 
 from ._agent import AttachedAgent
-from ._client import AttachedClient, RetryingChatCompletionClient
+from ._client import AttachedClient
+from ._retrying import RetryingChatCompletionClient
 from ._session import disown, own
 from ._solo import is_validated
 from ._team import KEPT, TREE, AttachedTeam

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from inspect import isawaitable
 from typing import Any
 
 from autogen_agentchat.base import Response
@@ -12,13 +11,11 @@ from autogen_agentchat.messages import (
     BaseChatMessage,
     CodeGenerationEvent,
     ModelClientStreamingChunkEvent,
-    TextMessage,
     ThoughtEvent,
     ToolCallExecutionEvent,
     ToolCallRequestEvent,
 )
 from autogen_core import CancellationToken
-from autogen_core.models import ChatCompletionClient
 
 from coord_plugins import HUMAN, STOP, StepSettled
 from coord_plugins.host import (
@@ -28,8 +25,6 @@ from coord_plugins.host import (
     Escalate,
     Step,
     arun_step,
-    declares,
-    route_feedback,
 )
 
 from ._host import Passing
@@ -37,7 +32,6 @@ from ._human import Question, ask
 from ._limits import turns_left
 from ._messages import (
     STANDS_FOR,
-    VERDICT,
     go_back,
     is_answer,
     is_note,
@@ -45,9 +39,9 @@ from ._messages import (
     rejected,
     stop_note,
     why_of,
-    with_feedback,
     with_value,
 )
+from ._serving import Serving
 from ._session import Session
 
 _SPOKEN = (ModelClientStreamingChunkEvent, ThoughtEvent, CodeGenerationEvent, BaseChatMessage)
@@ -56,16 +50,13 @@ _DONE = (ToolCallRequestEvent, ToolCallExecutionEvent)
 """What an agent has done: it stays done, also when its answer is rejected."""
 
 
-class Visit:
+class Visit(Serving):
     """One turn of one agent.
 
     Attributes:
-        step: The core's step.
         response: What AutoGen's agent returned last.
         event: What became of the latest execution.
     """
-
-    step: Step
 
     def __init__(
         self,
@@ -75,20 +66,13 @@ class Visit:
         token: CancellationToken,
         emit: Callable[[Any], None],
     ) -> None:
-        self.session = session
-        self.agent = agent
-        self.name = session.tree.names[id(agent)]
-        self.messages = [m for m in messages if not is_note(m)]
-        self.token = token
+        super().__init__(session, agent, messages, token)
         self.emit = emit
         self.response: Any = None
         self.event: StepSettled | None = None
         self._inner: list[Any] = []
         self._held: list[Any] = []
         self._done: list[Any] = []
-        self._unread: dict[str, list[BaseChatMessage]] = {}
-        self._given: set[str] = set()
-        self._server, self._snapshot, self._raised = "", None, False
 
     @property
     def step_name(self) -> str:
@@ -123,7 +107,7 @@ class Visit:
         except Passing as passing:
             return self._finished(passing.response)
         except BaseException:
-            await self._take_back()
+            await self.take_back()
             raise
         self.event = step.events[-1] if step.events else None
         step.commit()
@@ -142,8 +126,8 @@ class Visit:
         edge, run = step.edge, self.session.run
         judged = edge is not None and run.mode == (edge.mode or "enforce") == "enforce"
         holds = judged and edge is not None and edge.stream == "hold"
-        stream = await self._serve(step)
-        self.response, self._raised = None, True
+        stream = await self.serve(step)
+        self.response, self.raised = None, True
         async with aclosing(stream) as items:
             async for item in items:
                 if isinstance(item, Response):
@@ -153,82 +137,16 @@ class Visit:
                 else:
                     self._show(item)
         if self.response is None:
-            raise RuntimeError(f"agent {self._server!r} ended its turn without a response")
-        self._raised = False
+            raise RuntimeError(f"agent {self.server!r} ended its turn without a response")
+        self.raised = False
         message = self.response.chat_message
-        if self._server == self.name and not is_answer(message):
+        if self.server == self.name and not is_answer(message):
             self._let_pass(step)
         return self._candidate(message)
 
     def _candidate(self, message: BaseChatMessage) -> Any:
         """What is judged of a turn's message."""
         return neutral(message)
-
-    async def _serve(self, step: Step) -> AsyncGenerator[Any, None]:
-        """Who works now: the agent, or the fallback that stands in."""
-        substitute = step.substitute
-        if callable(substitute) and not isinstance(substitute, ChatCompletionClient):
-            return self._called(substitute, step)
-        name = substitute if isinstance(substitute, str) else self.name
-        again = self._server == name and await self._take_back()
-        agent = self.session.tree.agents[name]
-        messages = self._messages_for(name, step, again=again)
-        self._server, self._snapshot = name, await agent.save_state()
-        stream: AsyncGenerator[Any, None] = agent.bare_stream(messages, self.token)
-        return stream
-
-    def _messages_for(self, name: str, step: Step, *, again: bool) -> list[BaseChatMessage]:
-        """What an agent is given: what is new to it, then the validators' words.
-
-        It keeps its own history, so a message that it was given is not given again.
-        """
-        base: list[BaseChatMessage] = []
-        if again or name not in self._given:
-            base = self.messages if name == self.name else self._unread_of(name)
-        if step.feedback is not None:  # it has the words of these, once
-            base = [m for m in base if m.metadata.get(VERDICT) != "rejected"]
-        self._given.add(name)
-        heard = (*self.session.rejections_for(name), (name, len(step.events)))
-        if step.feedback is not None and self.session.told.get(name) == heard:
-            step.deliver()  # it stands in its history
-            return base
-        self.session.told[name] = heard
-        given: list[BaseChatMessage] = route_feedback(step, base, text=with_feedback)
-        return given
-
-    def _unread_of(self, name: str) -> list[BaseChatMessage]:
-        if name not in self._unread:
-            self._unread[name] = self.session.unread(name)
-        return self._unread[name]
-
-    async def _called(self, fn: Callable[..., Any], step: Step) -> AsyncGenerator[Any, None]:
-        """A callable that stands in for the agent: it gets the turn's messages."""
-        self._server = step.served_by or ""
-        if declares(fn, "feedback"):
-            said = fn(self.messages, feedback=step.deliver())
-        else:
-            said = fn(route_feedback(step, self.messages, text=with_feedback))
-        said = await said if isawaitable(said) else said
-        yield Response(chat_message=with_value(TextMessage(content="", source=self.name), said))
-
-    async def _take_back(self) -> bool:
-        """Give the agent that worked the state that it had before what failed.
-
-        So a repeat may give it the same messages, and no half-done tool call stays behind. What
-        an agent said that could not be read was rejected, and stays in its own conversation.
-
-        Returns:
-            Whether there was something to take back.
-        """
-        events = self.step.events
-        if not self._raised or (events and events[-1].judged == "reject"):
-            return False
-        self._raised = False
-        agent = self.session.tree.agents.get(self._server)
-        if agent is not None and self._snapshot is not None:
-            await agent.load_state(self._snapshot)
-            self.session.told.pop(self._server, None)
-        return True
 
     # ------------------------------------------------------------------ what is shown
 
@@ -306,7 +224,7 @@ class Visit:
         if decision.replaced:
             message = with_value(message, decision.value)
         if message.source != self.name:
-            message = self._in_place(message, self._server)
+            message = self._in_place(message, self.server)
         self.session.run.outputs[self.name] = neutral(message)
         self._spoke(message)
         return self._finished(self.response, message)
@@ -326,7 +244,7 @@ class Visit:
     async def _stand_in(self, name: str) -> Response:
         """Let another agent answer in this one's place; the chat goes on after this one."""
         agent, response = self.session.tree.agents[name], None
-        unread = self._unread_of(name)
+        unread = self.unread_of(name)
         async with aclosing(agent.on_messages_stream(unread, self.token)) as items:
             async for item in items:
                 if isinstance(item, Response):

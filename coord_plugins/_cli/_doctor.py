@@ -65,6 +65,8 @@ def _own_version() -> str:
 
 
 def _version(name: str) -> str | None:
+    if not name:
+        return None
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -119,15 +121,12 @@ def _telemetry() -> list[dict[str, Any]]:
 
 
 def _hidden_retries() -> list[dict[str, Any]]:
-    """SDKs under a host's model clients that repeat failed calls by themselves, unseen."""
-    if _version("autogen-agentchat") is None or _version("openai") is None:
-        return []
-    try:
-        from openai import DEFAULT_MAX_RETRIES
-    except ImportError:
-        return []
-    said = {"host": "autogen", "sdk": "openai", "version": _version("openai")}
-    return [{**said, "by_default": DEFAULT_MAX_RETRIES, "mend": "max_retries=0"}]
+    """What the adapters know of SDKs that repeat failed calls by themselves, unseen."""
+    found: list[dict[str, Any]] = []
+    for entry in metadata.entry_points(group="coord_plugins.doctor"):
+        if _version(_HOSTS.get(entry.name, "")) is not None:
+            found += entry.load()()
+    return found
 
 
 def _is_set(name: str, value: str) -> bool:

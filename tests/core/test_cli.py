@@ -196,14 +196,13 @@ def test_doctor_tells_of_retries_that_nobody_sees(monkeypatch):
     from coord_plugins._cli import _doctor
 
     openai = pytest.importorskip("openai")
-    versions = {"autogen-agentchat": "0.7.5", "openai": "9.9"}
-    monkeypatch.setattr(_doctor, "_version", versions.get)
+    pytest.importorskip("autogen_agentchat")
     [found] = json.loads(coord("doctor", "--json").stdout)["hidden_retries"]
-    assert (found["host"], found["sdk"], found["version"]) == ("autogen", "openai", "9.9")
+    assert (found["host"], found["sdk"]) == ("autogen", "openai")
     assert found["by_default"] == openai.DEFAULT_MAX_RETRIES
     said = " ".join(coord("doctor").stdout.split())
     assert f"repeat a failed call {openai.DEFAULT_MAX_RETRIES} times by themselves" in said
-    del versions["autogen-agentchat"]
+    monkeypatch.setattr(_doctor, "_version", lambda name: None)
     assert json.loads(coord("doctor", "--json").stdout)["hidden_retries"] == []
 
 
