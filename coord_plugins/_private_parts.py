@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.metadata import version
+from functools import lru_cache
+from importlib import import_module, metadata
 from typing import Any, NoReturn
 
 from .errors import UnsupportedHostError
+
+
+@lru_cache
+def version(distribution: str) -> str:
+    """An installed version; read once, since hosts may be attached per request."""
+    return metadata.version(distribution)
 
 
 class PrivateParts:

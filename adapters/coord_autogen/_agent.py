@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from contextvars import ContextVar
 from typing import Any
 
 from autogen_agentchat.base import ChatAgent, Response
@@ -13,12 +12,9 @@ from autogen_agentchat.messages import BaseChatMessage
 from autogen_core import CancellationToken, ComponentModel
 
 from ._pump import pumped
-from ._session import session_of
+from ._session import at_work, session_of
 from ._solo import dumped, solo
 from ._visit import Visit
-
-_at_work: ContextVar[Any] = ContextVar("coord_autogen_at_work", default=None)
-"""The agent whose own code runs: its `on_messages` is not another turn."""
 
 
 class AttachedAgent(ChatAgent):
@@ -26,44 +22,33 @@ class AttachedAgent(ChatAgent):
 
     visit_class: type[Visit] = Visit
 
-    async def on_messages_stream(
+    def on_messages_stream(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> AsyncGenerator[Any, None]:
         """As the agent's own, until an answer is accepted."""
-        bare: Any = super()
-        session = None if _at_work.get() is self else session_of(self) or solo(self)
+        session = None if at_work.get() is self else session_of(self) or solo(self)
         if session is None:
-            stream = bare.on_messages_stream(messages, cancellation_token)
-        else:
-            visits, found = self.visit_class, session
+            return self.bare_stream(messages, cancellation_token)
+        visits, found = self.visit_class, session
 
-            def turn(emit: Callable[[Any], None]) -> Any:
-                return visits(found, self, messages, cancellation_token, emit).turn()
+        def turn(emit: Callable[[Any], None]) -> Any:
+            return visits(found, self, messages, cancellation_token, emit).turn()
 
-            stream = pumped(turn, asyncio.Task.cancel, cancellation_token)
-        async with aclosing(stream) as items:
-            async for item in items:
-                yield item
+        return pumped(turn, asyncio.Task.cancel, cancellation_token)
 
-    async def bare_stream(
+    def bare_stream(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> AsyncGenerator[Any, None]:
-        """The agent's own turn, inside of a visit's task."""
+        """The agent's own turn; inside of a visit it must be `at_work`."""
         bare: Any = super()
-        token = _at_work.set(self)
-        stream = bare.on_messages_stream(messages, cancellation_token)
-        try:
-            async with aclosing(stream) as items:
-                async for item in items:
-                    yield item
-        finally:
-            _at_work.reset(token)
+        stream: AsyncGenerator[Any, None] = bare.on_messages_stream(messages, cancellation_token)
+        return stream
 
     async def on_messages(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> Response:
         """As the agent's own, until an answer is accepted."""
-        if _at_work.get() is self or (session_of(self) or solo(self)) is None:
+        if at_work.get() is self or (session_of(self) or solo(self)) is None:
             bare: Any = super()
             found: Response = await bare.on_messages(messages, cancellation_token)
             return found

@@ -102,20 +102,21 @@ async def _next_speakers(
 ) -> list[str] | str:
     team, last = manager._coord_team, thread[-1] if thread else None
     targets = targets_of(last)
-    if isinstance(team, GraphFlow):
+    kind = session.tree.kind_of(team)
+    if kind is GraphFlow:
         ready: list[str] = await bare(thread)  # a note has made its targets ready
         return ready
     if targets:
         _turn_to(manager, targets[0])
         return targets[:1]
-    watcher = _watcher(session, last)
+    watcher = _watcher(session, last) if session.watchers else None
     if watcher is not None:
         return [watcher]
-    if isinstance(team, Swarm) and _has_the_word_back(thread):
+    if kind is Swarm and _has_the_word_back(thread):
         return [manager._current_speaker]
     said: list[str] | str = await bare(thread)
-    if isinstance(team, RoundRobinGroupChat):
-        left_out = session.run.policy.stand_ins | set(session.watchers.values())
+    left_out = session.left_out
+    if left_out and kind is RoundRobinGroupChat:
         for _ in manager._participant_names:
             names = [said] if isinstance(said, str) else said
             if names[0] not in left_out:
@@ -172,7 +173,9 @@ class Termination(TerminationCondition):
         if session is not None and (session.stopped or session.questions):
             why = session.stopped or f"{', '.join(session.questions)} waits for a person"
             return StopMessage(content=why, source=NOTE)
-        found = None if self.inner is None else await self.inner(unsaid(messages))
+        if self.inner is None:
+            return None
+        found = await self.inner(unsaid(messages))
         if found is not None and session is not None:
             session.ended_by = [c for c in leaves(self.inner) if c.terminated]
         return found

@@ -15,6 +15,8 @@ Why each is needed:
 - `_active_speakers`: whether AutoGen has left the team unusable.
 - `_termination_condition`: replaced by one that asks the user's own, and can stop the chat.
 - `MagenticOneOrchestrator._orchestrate_step`: its errors, which reach nobody else as they were.
+- `AssistantAgent._model_context`, `ChatCompletionContext._messages`: an assistant's state, noted in
+  every turn; the public way dumps the whole history each time.
 - `SocietyOfMindAgent._team`, `TaskRunnerTool._task_runner`, `MessageFilterAgent._wrapped_agent` and
   `_filter`: the teams, agents and clients inside agents, and what an agent is not shown.
 """
@@ -23,8 +25,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.conditions import MaxMessageTermination
 from autogen_agentchat.teams import BaseGroupChat
+from autogen_core.model_context import ChatCompletionContext
 
 from coord_plugins.host import PrivateParts
 
@@ -54,6 +58,8 @@ _SET: dict[Any, str] = {
     _Graph: "_graph _remaining _ready _triggered_activation_groups",
     _Society: "_team",
     _Runner: "_task_runner",
+    AssistantAgent: "_model_context",
+    ChatCompletionContext: "_messages",
     _Filter: "_wrapped_agent _filter",
     MaxMessageTermination: "_max_messages _message_count",
 }

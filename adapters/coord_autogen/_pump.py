@@ -7,16 +7,15 @@ the consumer's cancellation stops the work at once, whatever the work is waiting
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 from autogen_core import CancellationToken
 
-_DONE: Any = object()
-
 
 async def pumped(
-    work: Callable[[Callable[[Any], None]], Awaitable[None]],
+    work: Callable[[Callable[[Any], None]], Coroutine[Any, Any, None]],
     stop: Callable[[asyncio.Task[None]], Any],
     token: CancellationToken | None = None,
 ) -> AsyncGenerator[Any, None]:
@@ -28,17 +27,29 @@ async def pumped(
         token: Cancels the work at once, also where AutoGen's own code would wait for ever (a
             tool call that is cancelled).
     """
-    queue: asyncio.Queue[Any] = asyncio.Queue()
-    task: asyncio.Task[None] = asyncio.ensure_future(work(queue.put_nowait))
+    loop = asyncio.get_running_loop()
+    items: deque[Any] = deque()
+    waiter: asyncio.Future[None] | None = None
+
+    def wake(_: Any = None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def emit(item: Any) -> None:
+        items.append(item)
+        wake()
+
+    task: asyncio.Task[None] = loop.create_task(work(emit))
     if token is not None:
         token.link_future(task)
-    task.add_done_callback(lambda _: queue.put_nowait(_DONE))
+    task.add_done_callback(wake)
     try:
-        while True:
-            item = await queue.get()
-            if item is _DONE:
-                break
-            yield item
+        while items or not task.done():
+            while items:
+                yield items.popleft()
+            if not task.done():
+                waiter = loop.create_future()
+                await waiter
         task.result()
     finally:
         if not task.done():

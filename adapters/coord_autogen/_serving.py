@@ -15,6 +15,7 @@ from coord_plugins.host import Step, declares, route_feedback
 
 from ._messages import VERDICT, is_note, with_feedback, with_value
 from ._session import Session
+from ._snapshot import Undo, snapshot
 
 
 class Serving:
@@ -45,20 +46,24 @@ class Serving:
         self.messages = [m for m in messages if not is_note(m)]
         self.token = token
         self.server, self.raised = "", False
-        self._snapshot: Any = None
+        self._undo: Undo | None = None
         self._unread: dict[str, list[BaseChatMessage]] = {}
         self._given: set[str] = set()
 
     async def serve(self, step: Step) -> AsyncGenerator[Any, None]:
         """Who works now: the agent, or the fallback that stands in."""
         substitute = step.substitute
-        if callable(substitute) and not isinstance(substitute, ChatCompletionClient):
+        if (
+            substitute is not None
+            and callable(substitute)
+            and not isinstance(substitute, ChatCompletionClient)
+        ):
             return self._called(substitute, step)
         name = substitute if isinstance(substitute, str) else self.name
         again = self.server == name and await self.take_back()
         agent = self.session.tree.agents[name]
         messages = self._messages_for(name, step, again=again)
-        self.server, self._snapshot = name, await agent.save_state()
+        self.server, self._undo = name, await snapshot(agent)
         stream: AsyncGenerator[Any, None] = agent.bare_stream(messages, self.token)
         return stream
 
@@ -88,7 +93,7 @@ class Serving:
 
     async def _called(self, fn: Callable[..., Any], step: Step) -> AsyncGenerator[Any, None]:
         """A callable that stands in for the agent: it gets the turn's messages."""
-        self.server = step.served_by or ""
+        self.server, self._undo = step.served_by or "", None
         if declares(fn, "feedback"):
             said = fn(self.messages, feedback=step.deliver())
         else:
@@ -109,8 +114,7 @@ class Serving:
         if not self.raised or (events and events[-1].judged == "reject"):
             return False
         self.raised = False
-        agent = self.session.tree.agents.get(self.server)
-        if agent is not None and self._snapshot is not None:
-            await agent.load_state(self._snapshot)
+        if self._undo is not None and self.server in self.session.tree.agents:
+            await self._undo()
             self.session.told.pop(self.server, None)
         return True

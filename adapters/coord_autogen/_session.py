@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from autogen_agentchat.messages import BaseChatMessage, StructuredMessage
@@ -25,6 +24,8 @@ OWNERS = "_coord_owners"
 """Where an agent or inner team keeps the attached teams that it belongs to."""
 SESSION = "_coord_session"
 """Where an attached team keeps its run under way."""
+at_work: ContextVar[Any] = ContextVar("coord_autogen_at_work", default=None)
+"""The agent whose own code runs: its `on_messages` is not another turn."""
 current: ContextVar[Session | None] = ContextVar("coord_autogen_session", default=None)
 
 
@@ -45,6 +46,7 @@ class Session:
         uncovered: Watched agents whose last answer no validator has judged.
         watchers: The validator that watches an agent.
         managers: The manager of each team, by `id` of the team.
+        linked: What the user's own token cancels; emptied at the end, since that token may live on.
         told: The rejections of which an agent has been told: it keeps its history.
     """
 
@@ -62,30 +64,22 @@ class Session:
         self.uncovered: dict[str, str] = {}
         self.watchers: dict[str, str] = {}
         self.managers: dict[int, Any] = {}
+        self.linked: list[Any] = []
         self.told: dict[str, Any] = {}
         self._read: dict[str, int] = {}
 
+    def over(self) -> None:
+        """Let go of all that the run's token and the user's hold, which may live on."""
+        self.token = CancellationToken()
+        self.linked.clear()
+
     def owns(self, one: Any) -> bool:
         """Whether an agent or team belongs to this run."""
-        return id(one) in self.tree.names or any(one is team for team in self.tree.teams)
+        return id(one) in self.tree.names or id(one) in self.tree.team_ids
 
-    @contextmanager
-    def within(self) -> Iterator[None]:
+    def within(self) -> Within:
         """Inside, this is the run under way; an error is kept as it was."""
-        token = current.set(self)
-        try:
-            with activate(self.run):
-                yield
-        except Exception as error:
-            self.errors.append(error)
-            raise
-        except BaseException as error:
-            # AutoGen's runtime would keep it to itself, and the caller would wait for ever
-            self.fatal = self.fatal or error
-            self.token.cancel()
-            raise
-        finally:
-            current.reset(token)
+        return Within(self)
 
     def original(self, raised: Exception) -> Exception:
         """The error that AutoGen wrote down as the text of the one that it raised."""
@@ -105,6 +99,11 @@ class Session:
         self.trail.append(name)
         if not self.run.entries:
             self.run.entries = frozenset([name])
+
+    @cached_property
+    def left_out(self) -> set[str]:
+        """The agents that have no turn in a normal order."""
+        return self.run.policy.stand_ins | set(self.watchers.values())
 
     def resolve(self, target: str) -> list[str]:
         """The agents that a target of a loop-back stands for."""
@@ -138,7 +137,7 @@ class Session:
 
     def text_only(self, name: str) -> bool:
         """Whether an agent's team dies of any message but text."""
-        return isinstance(self.tree.team_of[name], MagenticOneGroupChat)
+        return self.tree.kind_of(self.tree.team_of[name]) is MagenticOneGroupChat
 
     def accept(self, message: Any) -> None:
         """Let the teams take a class of messages that they do not know (AutoGen: an error)."""
@@ -151,6 +150,33 @@ class Session:
 
 def _written(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+class Within:
+    """Inside, a session is the run under way; an error that passes is kept as it was."""
+
+    __slots__ = ("_outer", "_run", "_session")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._outer: Any = None
+
+    def __enter__(self) -> None:
+        if current.get() is not self._session:
+            self._run = activate(self._session.run)
+            self._run.__enter__()
+            self._outer = current.set(self._session)
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self._outer is not None:
+            current.reset(self._outer)
+            self._run.__exit__()
+        if isinstance(error, Exception):
+            self._session.errors.append(error)
+        elif error is not None:
+            # AutoGen's runtime would keep it to itself, and the caller would wait for ever
+            self._session.fatal = self._session.fatal or error
+            self._session.token.cancel()
 
 
 def register_models(team: BaseGroupChat, models: list[type]) -> None:

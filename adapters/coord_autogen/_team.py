@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from autogen_agentchat.base import TaskResult
@@ -141,10 +142,10 @@ class Begun:
         run = coord.start(inputs, is_async=True, run_id=run_id)
         if run is None:
             return None
-        own = CancellationToken()
+        session = team.__dict__[SESSION] = Session(run, tree, CancellationToken())
         if token is not None:
-            token.add_callback(own.cancel)
-        session = team.__dict__[SESSION] = Session(run, tree, own)
+            session.linked.append(session.token.cancel)
+            token.add_callback(partial(_cancel, session.linked))
         session.watchers = team.__dict__.get("_coord_watchers", {})
         if kept is not None:
             run.restore(durable)
@@ -173,6 +174,7 @@ class Begun:
                 error = session.fatal
         finally:
             team.__dict__.pop(SESSION, None)
+            session.over()
             run = session.run
             kept = Kept(run, run.inputs, sorted(run.entries), session.questions)
             team.__dict__[KEPT] = kept
@@ -245,6 +247,11 @@ _UNUSABLE = (
     "AutoGen has left this team unusable, after an exception or a cancellation; build a new team "
     "and load the state that was saved before the run that failed"
 )
+
+
+def _cancel(linked: list[Callable[[], None]]) -> None:
+    for cancel in list(linked):
+        cancel()
 
 
 def _refuse_unusable(team: Any) -> None:

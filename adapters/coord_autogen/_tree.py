@@ -8,12 +8,27 @@ from typing import Any
 
 from autogen_agentchat.agents import MessageFilterAgent, SocietyOfMindAgent
 from autogen_agentchat.base import ChatAgent
-from autogen_agentchat.teams import BaseGroupChat
+from autogen_agentchat.teams import (
+    BaseGroupChat,
+    GraphFlow,
+    MagenticOneGroupChat,
+    RoundRobinGroupChat,
+    SelectorGroupChat,
+    Swarm,
+)
 from autogen_core.models import ChatCompletionClient
 
 from coord_plugins import PolicyError
 
 from ._messages import NOTE
+
+_KINDS = (
+    GraphFlow,
+    MagenticOneGroupChat,
+    RoundRobinGroupChat,
+    SelectorGroupChat,
+    Swarm,
+)
 
 
 @dataclass
@@ -28,10 +43,16 @@ class Tree:
     """The names of teams that are participants of others: they are no steps."""
     teams: list[BaseGroupChat] = field(default_factory=list)
     """The team itself, then those inside it."""
+    team_ids: dict[int, type | None] = field(default_factory=dict)
+    """AutoGen's kind of each team, by `id`: asking a class of its anew takes microseconds."""
     team_of: dict[str, BaseGroupChat] = field(default_factory=dict)
     """The team in which each agent speaks."""
     clients: dict[int, ChatCompletionClient] = field(default_factory=dict)
     """Every model client, by `id`."""
+
+    def kind_of(self, team: BaseGroupChat) -> type | None:
+        """AutoGen's kind of a team; None for one of the user's own."""
+        return self.team_ids[id(team)]
 
     def clients_of(self, name: str) -> list[ChatCompletionClient]:
         """The model clients that one agent holds."""
@@ -51,6 +72,7 @@ def tree_of(team: BaseGroupChat) -> Tree:
 
 def _walk(team: BaseGroupChat, tree: Tree) -> None:
     tree.teams.append(team)
+    tree.team_ids[id(team)] = next((kind for kind in _KINDS if isinstance(team, kind)), None)
     _take_clients(team, tree)
     for participant in team._participants:
         _add(participant, team, tree)

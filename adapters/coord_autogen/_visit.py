@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from autogen_agentchat.base import Response
@@ -42,7 +43,7 @@ from ._messages import (
     with_value,
 )
 from ._serving import Serving
-from ._session import Session
+from ._session import Session, at_work
 
 _SPOKEN = (ModelClientStreamingChunkEvent, ThoughtEvent, CodeGenerationEvent, BaseChatMessage)
 """What an agent says before its answer; it is held until the answer is accepted."""
@@ -100,7 +101,7 @@ class Visit(Serving):
             self.step_name,
             input=self.messages,
             edge=getattr(self.agent, "_coord_edge", None),
-            reachable=self._is_reachable,
+            reachable=partial(_is_reachable, self.session, self.name),
         )
         try:
             decision = await arun_step(step, self._execute)
@@ -113,11 +114,6 @@ class Visit(Serving):
         step.commit()
         return await self._ended(decision)
 
-    def _is_reachable(self, target: str) -> bool:
-        """Whether turns are left to go back to the target and come here again."""
-        left = turns_left(self.session.manager_of(self.name))
-        return left is None or left >= self.session.way(target)
-
     # ------------------------------------------------------------------ each attempt
 
     async def _execute(self, step: Step) -> Any:
@@ -128,14 +124,18 @@ class Visit(Serving):
         holds = judged and edge is not None and edge.stream == "hold"
         stream = await self.serve(step)
         self.response, self.raised = None, True
-        async with aclosing(stream) as items:
-            async for item in items:
-                if isinstance(item, Response):
-                    self.response = item
-                elif holds and isinstance(item, _SPOKEN):
-                    self._held.append(item)
-                else:
-                    self._show(item)
+        token = at_work.set(self.session.tree.agents.get(self.server))
+        try:
+            async with aclosing(stream) as items:
+                async for item in items:
+                    if isinstance(item, Response):
+                        self.response = item
+                    elif holds and isinstance(item, _SPOKEN):
+                        self._held.append(item)
+                    else:
+                        self._show(item)
+        finally:
+            at_work.reset(token)
         if self.response is None:
             raise RuntimeError(f"agent {self.server!r} ended its turn without a response")
         self.raised = False
@@ -270,3 +270,9 @@ class Visit(Serving):
         watcher = self.session.watchers.get(self.name)
         if watcher is not None:
             self.session.uncovered[self.name] = watcher
+
+
+def _is_reachable(session: Session, name: str, target: str) -> bool:
+    """Whether turns are left to go back to the target and come to `name` again."""
+    left = turns_left(session.manager_of(name))
+    return left is None or left >= session.way(target)
