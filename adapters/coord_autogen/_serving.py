@@ -75,11 +75,13 @@ class Serving:
         base: list[BaseChatMessage] = []
         if again or name not in self._given:
             base = self.messages if name == self.name else self.unread_of(name)
-        if step.feedback is not None:  # it has the words of these, once
-            base = [m for m in base if m.metadata.get(VERDICT) != "rejected"]
         self._given.add(name)
+        if step.feedback is None:
+            return base
+        # the feedback has the words of a validator in the chat, once
+        base = [m for m in base if m.metadata.get(VERDICT) != "rejected"]
         heard = (*self.session.rejections_for(name), (name, len(step.events)))
-        if step.feedback is not None and self.session.told.get(name) == heard:
+        if self.session.told.get(name) == heard:
             step.deliver()  # it stands in its history
             return base
         self.session.told[name] = heard

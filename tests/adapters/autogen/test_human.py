@@ -95,6 +95,23 @@ def test_approved_in_another_process(make: Any) -> None:
     assert second._participants[1].turns == 0  # asked, not worked
 
 
+def test_what_was_approved_is_the_agents_output_for_later_validators() -> None:
+    seen: list[Any] = []
+
+    def looks(text: str, ctx: Any) -> bool:
+        seen.append(dict(ctx.outputs))
+        return True
+
+    async def main() -> None:
+        agents = [Speaker("writer", BAD), Speaker("editor", "printed")]
+        one = attach(row(*agents), EDGE, ValidationEdge("editor", looks), pipeline="p", store="off")
+        asked = await one.run(task="the task")
+        await one.run(task=decide(asked, "approve"))
+
+    asyncio.run(main())
+    assert seen == [{"writer": BAD}]
+
+
 @pytest.mark.parametrize("make", KINDS)
 def test_edited(make: Any) -> None:
     _, _, _, after = asyncio.run(asked_and_answered(make, "edit", output="by hand"))

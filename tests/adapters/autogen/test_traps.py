@@ -136,10 +136,22 @@ def test_a_rejected_turn_is_nobodys_turn_for_a_condition_on_sources() -> None:
     edge = ValidationEdge("writer", fine, back_to="reader")
     team = attach(row(reader, writer), edge, pipeline="p", store="off")
     result = run(team)
+    kinds = _thread(team)
+    assert kinds.count("ToolCallExecutionEvent") == 1  # what was done stays in the chat's thread
     assert (reader.turns, looked) == (2, [1])
     assert chat(result)[-1] == ("writer", GOOD)
     assert sum(isinstance(m, ToolCallExecutionEvent) for m in result.messages) == 1
     assert counts(team, "writer") == (2, 1, 1, 0, 0)
+
+
+def _thread(team: Any) -> list[str]:
+    """The kinds of messages of the chat as its manager has it."""
+
+    async def main() -> Any:
+        state = await team.save_state()
+        return state["agent_states"]["RoundRobinGroupChatManager"]["message_thread"]
+
+    return [message["type"] for message in asyncio.run(main())]
 
 
 def test_what_was_done_and_paid_in_a_rejected_draft_counts_for_autogens_own_limits() -> None:

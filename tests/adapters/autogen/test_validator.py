@@ -50,8 +50,10 @@ def is_good(text: str) -> bool:
 def test_round_robin_the_speaker_that_failed_really_speaks_next() -> None:
     writer, editor = Speaker("writer", BAD, GOOD), Speaker("editor", "printed")
     validator = ValidatorAgent("validator", fine, watches="writer")
-    team = attach(row(writer, validator, editor), pipeline="p", store="off")
+    goal = check(lambda text: text == "printed", name="goal")
+    team = attach(row(writer, validator, editor), pipeline="p", goal=goal, store="off")
     result = run(team)
+    assert team.coord.last.outcome == "success.unjudged"
     assert chat(result) == [
         ("user", "the task"),
         ("writer", BAD),
