@@ -111,10 +111,8 @@ class Call(NamedTuple):
             except Exception as error:
                 if isinstance(error, JSONDecodeError) and _is_transport(client, self.options):
                     raise UnreadableReplyError(f"the reply is no JSON: {error}") from error
-                if (
-                    classify(error) == "invalid"
-                ):  # the model answered, and nobody knows at what cost
-                    count(run, client, None)
+                if classify(error) == "invalid":
+                    count(run, client, None)  # the model answered, and nobody knows at what cost
                 raise
         if self.method == "create":
             count(run, client, first)

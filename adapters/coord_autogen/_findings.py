@@ -89,7 +89,7 @@ def check(team: Any, policy: Policy, tree: Tree, watchers: dict[str, str]) -> No
         if edge.step == END:
             _check_end(edge)
         else:
-            _check_edge(edge, policy, tree, watchers)
+            _check_edge(edge, policy, tree)
     for step, retry in policy.retry.items():
         for fallback in retry.fallbacks if retry else ():
             if (
@@ -122,28 +122,19 @@ def _check_end(edge: ValidationEdge) -> None:
         raise PolicyError("edge END: otherwise is STOP or None: the chat is over")
 
 
-def _check_edge(edge: ValidationEdge, policy: Policy, tree: Tree, watchers: dict[str, str]) -> None:
-    where = f"edge {edge.step!r}"
-    speaker = _speaker(edge.step, tree)
+def _check_edge(edge: ValidationEdge, policy: Policy, tree: Tree) -> None:
+    where, speaker = f"edge {edge.step!r}", _speaker(edge.step, tree)
     team: Any = tree.team_of[speaker]
-    validator = (
-        tree.agents[speaker] if speaker != edge.step or speaker in watchers.values() else None
-    )
     earlier = [t for t in edge.back_to if t != edge.step]
     if isinstance(team, MagenticOneGroupChat):
-        if earlier:
-            raise PolicyError(
-                f"{where}: MagenticOne's orchestrator decides who speaks, so a rejection can only "
-                "loop back in place"
-            )
-        if edge.otherwise == HUMAN:
-            raise PolicyError(
-                f"{where}: MagenticOne begins anew with each task, so nobody can answer it "
-                "(otherwise=HUMAN); name an agent that stands in, or STOP"
-            )
-    for target in earlier:
-        if target == START:
-            continue
+        _check_magentic(edge, where, earlier)
+    tool = {speaker, *edge.back_to} & tree.tools
+    if tool and (earlier or edge.otherwise == HUMAN):
+        raise PolicyError(
+            f"{where}: {tool.pop()!r} works as a tool of another agent, and has no turn in the "
+            "chat: it can only loop back in place"
+        )
+    for target in (t for t in earlier if t != START):
         if tree.team_of[target] is not team:
             raise PolicyError(f"{where}: {target!r} speaks in another team")
         if target in policy.stand_ins:
@@ -154,18 +145,32 @@ def _check_edge(edge: ValidationEdge, policy: Policy, tree: Tree, watchers: dict
             "place"
         )
     if isinstance(team, GraphFlow):
-        if speaker in team._graph.nodes:
-            known = (
-                edge
-                if validator is None
-                else edge.renamed(lambda name: speaker if name == edge.step else name)
-            )
-            check_loop(team._graph, known)
-        for name in policy.stand_ins & set(team._graph.nodes):
-            raise PolicyError(
-                f"attach: {name!r} stands in for another agent; leave it out of the graph (it "
-                "stays a participant)"
-            )
+        _check_graph(edge, speaker, team._graph, policy)
+
+
+def _check_magentic(edge: ValidationEdge, where: str, earlier: list[str]) -> None:
+    """Refuse what MagenticOne's orchestrator would have to decide."""
+    if earlier:
+        raise PolicyError(
+            f"{where}: MagenticOne's orchestrator decides who speaks, so a rejection can only "
+            "loop back in place"
+        )
+    if edge.otherwise == HUMAN:
+        raise PolicyError(
+            f"{where}: MagenticOne begins anew with each task, so nobody can answer it "
+            "(otherwise=HUMAN); name an agent that stands in, or STOP"
+        )
+
+
+def _check_graph(edge: ValidationEdge, speaker: str, graph: Any, policy: Policy) -> None:
+    """Refuse what a graph cannot do."""
+    if speaker in graph.nodes:
+        check_loop(graph, edge.renamed(lambda name: speaker if name == edge.step else name))
+    for name in policy.stand_ins & set(graph.nodes):
+        raise PolicyError(
+            f"attach: {name!r} stands in for another agent; leave it out of the graph (it stays a "
+            "participant)"
+        )
 
 
 def _speaker(step: str, tree: Tree) -> str:

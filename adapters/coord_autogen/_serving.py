@@ -53,11 +53,8 @@ class Serving:
     async def serve(self, step: Step) -> AsyncGenerator[Any, None]:
         """Who works now: the agent, or the fallback that stands in."""
         substitute = step.substitute
-        if (
-            substitute is not None
-            and callable(substitute)
-            and not isinstance(substitute, ChatCompletionClient)
-        ):
+        is_model = isinstance(substitute, ChatCompletionClient)
+        if substitute is not None and callable(substitute) and not is_model:
             return self._called(substitute, step)
         name = substitute if isinstance(substitute, str) else self.name
         again = self.server == name and await self.take_back()
@@ -89,6 +86,7 @@ class Serving:
         return given
 
     def unread_of(self, name: str) -> list[BaseChatMessage]:
+        """What an agent that stands in has not read of the chat; the same all through the turn."""
         if name not in self._unread:
             self._unread[name] = self.session.unread(name)
         return self._unread[name]

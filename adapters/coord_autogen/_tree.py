@@ -39,6 +39,8 @@ class Tree:
     """Every agent by its name, which records use."""
     names: dict[int, str] = field(default_factory=dict)
     """The same names, by `id` of the agent's object."""
+    tools: set[str] = field(default_factory=set)
+    """The names of agents that work as a tool of another: nobody gives them the word."""
     nested: set[str] = field(default_factory=set)
     """The names of teams that are participants of others: they are no steps."""
     teams: list[BaseGroupChat] = field(default_factory=list)
@@ -95,6 +97,7 @@ def _add(one: Any, team: BaseGroupChat, tree: Tree) -> None:
             if id(inner) not in {id(t) for t in tree.teams}:
                 _walk(inner, tree)
         elif isinstance(inner, ChatAgent) and id(inner) not in tree.names:
+            tree.tools.add(inner.name)
             _add(inner, team, tree)
 
 

@@ -44,6 +44,7 @@ from ._messages import (
 )
 from ._serving import Serving
 from ._session import Session, at_work
+from ._solo import EDGE
 
 _SPOKEN = (ModelClientStreamingChunkEvent, ThoughtEvent, CodeGenerationEvent, BaseChatMessage)
 """What an agent says before its answer; it is held until the answer is accepted."""
@@ -100,7 +101,7 @@ class Visit(Serving):
         self.step = step = session.run.enter(
             self.step_name,
             input=self.messages,
-            edge=getattr(self.agent, "_coord_edge", None),
+            edge=self.agent.__dict__.get(EDGE),
             reachable=partial(_is_reachable, self.session, self.name),
         )
         try:

@@ -764,3 +764,34 @@ def test_an_agent_that_filters_its_messages_by_source() -> None:
     run(hearing)
     assert counts(hearing, "writer") == (2, 1, 1, 0, 0)
     assert hearing.coord.last.tokens == 24
+
+
+def test_an_agent_that_is_a_tool_can_only_loop_back_in_place() -> None:
+    from autogen_agentchat.tools import AgentTool
+
+    def team(*edges: Any) -> Any:
+        helper = AssistantAgent("helper", replies(BAD, GOOD))
+        tool = AgentTool(helper, return_value_as_last_message=True)
+        client = replies()
+        call = FunctionCall(id="1", name="helper", arguments='{"task": "look it up"}')
+        client.chat_completions = [
+            CreateResult(
+                finish_reason="function_calls",
+                content=[call],
+                usage=RequestUsage(5, 7),
+                cached=False,
+            )
+        ]
+        writer = AssistantAgent("writer", client, tools=[tool])
+        return attach(row(writer), *edges, pipeline="p", store="off")
+
+    one = team(ValidationEdge("helper", fine))
+    assert chat(run(one))[-1] == ("writer", GOOD)
+    assert counts(one, "helper") == (2, 1, 1, 0, 0)
+    for edge in (
+        ValidationEdge("helper", fine, back_to="writer"),
+        ValidationEdge("writer", fine, back_to="helper"),
+        ValidationEdge("helper", fine, otherwise=HUMAN),
+    ):
+        with pytest.raises(PolicyError, match="'helper' works as a tool"):
+            team(edge)
