@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,7 +91,10 @@ def _decisions(task: Any) -> list[BaseChatMessage]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
+    """A value as JSON holds it; what it cannot hold (an image) as text."""
+    return json.loads(json.dumps(value, default=_dumped))
+
+
+def _dumped(value: Any) -> Any:
     dump = getattr(value, "model_dump", None)
-    return value if dump is None else dump(mode="json")
+    return str(value) if dump is None else dump(mode="json")

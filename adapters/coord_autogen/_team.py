@@ -24,6 +24,7 @@ from ._kept import Kept, answered
 from ._limits import limit_error
 from ._manager import adopt, targets_of
 from ._messages import inputs_of, is_note, neutral
+from ._pump import pumped
 from ._session import SESSION, Session, session_of
 from ._tree import Tree
 from .errors import TeamUnusableError
@@ -78,8 +79,6 @@ class AttachedTeam(BaseGroupChat):
 
             def work(emit: Callable[[Any], None]) -> Any:
                 return found.through(emit, bare, task, output_task_messages)
-
-            from ._pump import pumped
 
             stream = pumped(work, lambda _: found.session.token.cancel())
         async with aclosing(stream) as items:

@@ -570,3 +570,19 @@ def test_stop_ends_normally_and_the_team_goes_on_with_the_next_task() -> None:
     # a round robin goes on where it was, as AutoGen's does after any end
     assert chat(two)[1:] == [("editor", "printed")]
     assert [r.outcome for r in team.coord.runs] == ["escalated.unjudged", "unlabelled"]
+
+
+def test_a_task_with_an_image_can_be_saved() -> None:
+    from autogen_agentchat.messages import MultiModalMessage
+    from autogen_core import Image
+    from PIL import Image as Pictures
+
+    picture = Image(Pictures.new("RGB", (1, 1)))
+    task = MultiModalMessage(content=["look", picture], source="user")
+    team = attach(in_turns(Speaker("a", "1"), Speaker("b", "2")), pipeline="p", store="off")
+
+    async def main() -> Any:
+        await team.run(task=task)
+        return json.loads(json.dumps((await team.save_state())["coord"]))
+
+    assert asyncio.run(main())["inputs"][0] == "look"
