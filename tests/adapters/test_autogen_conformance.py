@@ -28,7 +28,7 @@ CANNOT = {
 }
 ORDER = {
     "test_4_1_10_control_flow_passes": "the order of this kind goes on after a handoff, whoever "
-    "answers it, so the agent is not asked again (test_attach.py shows that it passes unjudged)",
+    "answers it, so the agent is not asked again (test_turns.py shows that it passes unjudged)",
 }
 EARLIER = dict.fromkeys(
     (
