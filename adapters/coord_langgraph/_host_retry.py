@@ -1,4 +1,4 @@
-"""LangGraph's own retry of a node: off under our `Retry`, except for its node timeouts.
+"""LangGraph's own retry of a node: off under our `Retry` or None, except for its node timeouts.
 
 A timeout (LangGraph 1.2 and later) cancels the node from outside, so that only LangGraph can run
 it again. Its retry policy asks our predicate, which hands the timeout to the core as the error of
@@ -26,7 +26,10 @@ OFF = RetryPolicy(max_attempts=1, retry_on=Exception)
 
 def policies_of(pregel: Any, node: Node) -> Sequence[RetryPolicy] | None:
     """The retry policies of the wrapped node."""
-    retry = node.coord.policy.retry_of(node.name)
+    policy = node.coord.policy
+    retry = policy.retry_of(node.name)
+    if retry is None and node.name in policy.retry:
+        return (OFF,)  # None is an order: nobody repeats this node
     if retry is None:
         return (NOT_OURS, *pregel.retry_policy) if pregel.retry_policy else pregel.retry_policy
     if not node.has_timeout:

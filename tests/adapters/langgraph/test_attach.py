@@ -385,6 +385,28 @@ def test_the_nodes_own_retry_policy(ours: bool, is_async: bool) -> None:
 
 
 @SYNC_AND_ASYNC
+def test_none_switches_the_nodes_own_retry_policy_off(is_async: bool) -> None:
+    """It is an order: nobody repeats this node. The others keep theirs."""
+    lab = Lab(is_async=is_async)
+
+    def flaky(state: Any, call: int) -> Any:
+        if call < 2:
+            raise ConnectionError("lost")
+        return {"x": 5}
+
+    native = RetryPolicy(initial_interval=0.0, max_attempts=4, jitter=False)
+    graph = StateGraph(State)
+    graph.add_node("a", lab.node("a", flaky), retry_policy=native)
+    graph.add_node("b", lab.node("b", flaky), retry_policy=native)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", "b")
+    app = quietly_attached(graph.compile(), retry={"b": None})
+    with pytest.raises(ConnectionError):
+        lab.run(app, {"x": 0})
+    assert (lab.calls["a"], lab.calls["b"]) == (2, 1)
+
+
+@SYNC_AND_ASYNC
 def test_an_exhausted_edge_is_not_for_the_nodes_own_retry_policy(is_async: bool) -> None:
     """LangGraph must not start a spent edge anew."""
     lab = Lab(99, is_async=is_async)
