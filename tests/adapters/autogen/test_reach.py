@@ -309,3 +309,26 @@ def test_an_agent_that_is_a_tool_can_only_loop_back_in_place() -> None:
     ):
         with pytest.raises(PolicyError, match="'helper' works as a tool"):
             team(edge)
+
+
+def test_a_user_proxy_is_asked_at_once_and_its_answer_is_judged_like_any() -> None:
+    """Its request for input passes though an edge holds what an agent says."""
+    from autogen_agentchat.agents import UserProxyAgent
+    from autogen_agentchat.messages import UserInputRequestedEvent
+
+    order: list[str] = []
+
+    def typed(prompt: str) -> str:
+        order.append("typed")
+        return BAD if order.count("typed") == 1 else GOOD
+
+    person = UserProxyAgent("person", input_func=typed)
+    team = attach(row(person), ValidationEdge("person", fine), pipeline="p", store="off")
+
+    async def main() -> None:
+        items = [item async for item in team.run_stream(task="the task")]
+        order.extend("requested" for i in items if isinstance(i, UserInputRequestedEvent))
+
+    asyncio.run(main())
+    assert sorted(order) == ["requested", "requested", "typed", "typed"]
+    assert counts(team, "person") == (2, 1, 1, 0, 0)
