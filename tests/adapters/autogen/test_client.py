@@ -130,7 +130,7 @@ def test_the_whole_chat_is_never_run_again_for_an_error() -> None:
         row(writer),
         ValidationEdge(END, fine),
         pipeline="p",
-        retry={"*": Retry(max_attempts=3, initial_interval=0.0)},
+        retry={"*": Retry(max_attempts=3, initial_interval=0.0, retry_on=(Exception,))},
         store="off",
     )
     with pytest.raises(TimeoutError):
