@@ -11,12 +11,9 @@ from ._client import AttachedClient
 from ._retrying import RetryingChatCompletionClient
 from ._session import disown, own
 from ._solo import is_validated
-from ._team import KEPT, TREE, AttachedTeam
+from ._team import KEPT, TREE, WATCHERS, AttachedTeam
 from ._tree import Tree
 from ._validator import Judging, ValidatorAgent
-
-WATCHERS = "_coord_watchers"
-"""Where an attached team keeps who watches whom."""
 
 
 class AttachedValidator(AttachedAgent):

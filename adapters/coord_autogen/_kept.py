@@ -57,9 +57,23 @@ class Kept:
         Args:
             said: The state's part.
             messages: AutoGen's factory of messages.
+
+        Raises:
+            PolicyError: It is not what `to_dict` gives.
         """
         if said is None:
             return None
+        try:
+            return cls._read(said, messages)
+        except (KeyError, TypeError, ValueError) as error:
+            raise PolicyError(
+                f"the state's 'coord' part cannot be read ({error!r}); load a state as "
+                "save_state() gave it, or leave 'coord' out to begin a new run"
+            ) from error
+
+    @classmethod
+    def _read(cls, said: Mapping[str, Any], messages: Any) -> Kept:
+        said["durable"]["run"]["id"]  # what a run that goes on cannot do without
         asked = [{**q, "candidate": messages.create(q["candidate"])} for q in said["questions"]]
         questions = {question["step"]: Question(**question) for question in asked}
         return cls(said["durable"], said["inputs"], said["starts"], questions, said["waits"])

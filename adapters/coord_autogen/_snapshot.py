@@ -25,7 +25,7 @@ async def snapshot(agent: Any) -> Undo:
         kept = list(context._messages)
 
         async def give_back() -> None:
-            context._messages = kept
+            context._messages = list(kept)
 
         return give_back
     state = await agent.save_state()

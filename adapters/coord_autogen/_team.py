@@ -33,6 +33,8 @@ TREE = "_coord_tree"
 """Where an attached team keeps what belongs to it."""
 KEPT = "_coord_kept"
 """Where it keeps what its next `run` without a task continues."""
+WATCHERS = "_coord_watchers"
+"""Where it keeps who watches whom."""
 
 
 class AttachedTeam(BaseGroupChat):
@@ -98,12 +100,17 @@ class AttachedTeam(BaseGroupChat):
         return state if kept is None else {**state, "coord": kept.to_dict()}
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
-        """As AutoGen's own; a state that a plain team saved is taken as well."""
+        """As AutoGen's own; a state that a plain team saved is taken as well.
+
+        Raises:
+            PolicyError: The state's part of a run cannot be read; nothing was loaded.
+        """
+        kept = Kept.of(state.get("coord"), self._message_factory) if is_attached(self) else None
         if isinstance(self, GraphFlow):
             state = resumable(state, self._graph, self._group_chat_manager_name)
         await super().load_state(state)
         if is_attached(self):
-            self.__dict__[KEPT] = Kept.of(state.get("coord"), self._message_factory)
+            self.__dict__[KEPT] = kept
 
     async def reset(self) -> None:
         """As AutoGen's own; the next run is a new one."""
@@ -145,7 +152,7 @@ class Begun:
         if token is not None:
             session.linked.append(session.token.cancel)
             token.add_callback(partial(_cancel, session.linked))
-        session.watchers = team.__dict__.get("_coord_watchers", {})
+        session.watchers = team.__dict__.get(WATCHERS, {})
         if kept is not None:
             run.restore(durable)
             if kept.starts:

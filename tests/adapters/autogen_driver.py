@@ -7,7 +7,7 @@ import json
 import re
 import warnings
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response, TaskResult
@@ -16,7 +16,6 @@ from autogen_agentchat.messages import (
     BaseChatMessage,
     HandoffMessage,
     ModelClientStreamingChunkEvent,
-    StructuredMessage,
     TextMessage,
 )
 from autogen_agentchat.teams import (
@@ -39,7 +38,6 @@ from coord_plugins.testing.conformance import Case, Killed, Observed, Ran
 from coord_plugins.testing.conformance._validation import Reply
 
 Kind = Literal["roundrobin", "selector", "swarm", "graph", "magentic"]
-KINDS = get_args(Kind)
 
 
 class Paused(Exception):
@@ -118,14 +116,10 @@ class StepAgent(BaseChatAgent):
         self.latest = {}
 
     async def save_state(self) -> Mapping[str, Any]:
-        return {"latest": {k: _dump(v) for k, v in self.latest.items()}}
+        return {"latest": dict(self.latest)}  # given back in this process
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
         self.latest = dict(state["latest"])
-
-
-def _dump(value: Any) -> Any:
-    return value  # kept as it is: rolling back is within one process
 
 
 class Idle(BaseChatAgent):
@@ -217,10 +211,8 @@ class TeamDriver:
         runs = []
         with warnings.catch_warnings(record=True) as warned, use_clock(case.clock):
             warnings.simplefilter("always", CoordWarning)
-            coord = None
             for given in case.inputs:
                 team = self.attached(case, is_async)
-                coord = coord or team.coord
                 runs.append(self._ran(case, team, given))
         said = [str(w.message) for w in warned if issubclass(w.category, CoordWarning)]
         return Observed(runs=runs, log=case.log, warnings=said)
@@ -413,6 +405,3 @@ def fallback(case: Case, script: Script, is_async: bool) -> Any:
     made = awaited if is_async else called
     made.__name__ = script.__name__
     return made
-
-
-__all__ = ["KINDS", "TeamDriver", "StructuredMessage"]
