@@ -39,6 +39,7 @@ class Delivery:
         self._queue: collections.deque[Event] = collections.deque()
         self._ready = threading.Condition()
         self._busy = False
+        self._under_way: list[Event] = []
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
 
@@ -70,7 +71,19 @@ class Delivery:
                 if left <= 0 or self._thread is None:
                     return False
                 self._ready.wait(min(left, 0.05))
-        return True
+        own = getattr(self.listener, "flush", None)  # it may deliver further, as a tracer does
+        return own is None or bool(own(max(0.0, limit - time.monotonic())))
+
+    def rescue(self) -> None:
+        """The process ends: keep on disk what was not delivered, where the listener can."""
+        with self._ready:
+            left = [*self._under_way, *self._queue]
+            self._queue.clear()
+        if left and not self._spool(left):
+            self.dropped += len(left)
+        own = getattr(self.listener, "rescue", None)
+        if own is not None:
+            own()
 
     def _start(self) -> None:
         self._pid = os.getpid()
@@ -81,13 +94,13 @@ class Delivery:
     def _work(self) -> None:
         while True:
             with self._ready:
-                self._busy = False
+                self._busy, self._under_way = False, []
                 self._ready.notify_all()
                 while not self._queue:
                     self._ready.wait()
                 count = min(BATCH, len(self._queue))
                 batch = [self._queue.popleft() for _ in range(count)]
-                self._busy = True
+                self._busy, self._under_way = True, batch
             self._deliver(batch)
 
     def _deliver(self, batch: list[Event]) -> None:
@@ -129,7 +142,7 @@ class Delivery:
         """A child starts with an empty queue: the parent delivers what it queued."""
         self._ready = threading.Condition()
         self._queue.clear()
-        self._busy = False
+        self._busy, self._under_way = False, []
         self._thread = None
 
 
@@ -171,8 +184,14 @@ def flush(timeout: float = 10.0) -> bool:
 
 
 def _at_exit() -> None:
-    if not flush(EXIT_SECONDS):
-        log.warning("the interpreter ends with undelivered events after %.0f s", EXIT_SECONDS)
+    if flush(EXIT_SECONDS):
+        return
+    log.warning("the interpreter ends with undelivered events after %.0f s", EXIT_SECONDS)
+    for delivery in deliveries():
+        try:
+            delivery.rescue()
+        except Exception as error:  # the next listener's events may still be saved
+            log.warning("rescuing events failed: %s: %s", type(error).__name__, error)
 
 
 def _after_fork() -> None:

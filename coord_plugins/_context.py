@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ._record import RunRecord
+from ._tracing import leave
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -79,7 +80,7 @@ def run_context(
 class activate:  # noqa: N801 - used like a function, as contextlib's own classes are
     """Make `run` the current run inside; an adapter does this around the host's own work."""
 
-    __slots__ = ("_run", "_token")
+    __slots__ = ("_run", "_token", "_undo")
 
     def __init__(self, run: Run) -> None:
         """Prepare it; it may be entered again after it was left.
@@ -91,7 +92,11 @@ class activate:  # noqa: N801 - used like a function, as contextlib's own classe
 
     def __enter__(self) -> Run:
         self._token = current.set(self._run)
+        traces = self._run.traces
+        self._undo = None if traces is None else traces.enter()
         return self._run
 
     def __exit__(self, *error: object) -> None:
+        if self._undo is not None:
+            leave(self._undo)
         current.reset(self._token)

@@ -83,6 +83,7 @@ class Coord:
         self._undo = undo
         self._lock = threading.Lock()
         self._deliveries: list[Delivery] | None = None
+        self._tracers: list[Any] = []
         if policy.store is not None:
             self._listeners()  # a named store that cannot be opened is an error now
 
@@ -256,6 +257,11 @@ class Coord:
             if not delivery.run_events_only:
                 delivery.put(events)
 
+    def tracers(self) -> list[Any]:
+        """The listeners that also follow a run where it happens."""
+        self._listeners()
+        return self._tracers
+
     def _put(self, events: list[Any]) -> None:
         for delivery in self._listeners():
             delivery.put(events)
@@ -270,7 +276,7 @@ class Coord:
             self._generation, self._deliveries, self.prices = generation(), None, self._priced()
         found = self._deliveries
         if found is None and not self._recorded:
-            found = self._deliveries = []
+            found = self._deliveries = self._tracers = []
         if found is None:
             from ._stores import shared_store
 
@@ -279,7 +285,9 @@ class Coord:
             listeners = [*self.policy.listeners, *configured("listeners")]
             if store is not None:
                 listeners.append(store)
-            found = self._deliveries = [delivery_of(x) for x in _once(listeners)]
+            listeners = _once(listeners)
+            self._tracers = [x for x in listeners if hasattr(x, "trace")]
+            found = self._deliveries = [delivery_of(x) for x in listeners]
         return found
 
 

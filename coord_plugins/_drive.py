@@ -11,6 +11,7 @@ from typing import Any
 
 from ._clock import current_clock
 from ._decide import Decision
+from ._follow import followed
 from ._judge import EXECUTE, Judge, Judging, Op
 from ._loop import attempts, settling
 from ._parts import parts
@@ -179,13 +180,15 @@ def run_step(step: Step, execute: Callable[[Step], Any]) -> Decision:
     Returns:
         `Accept`, `Again` to another step, `Escalate` or `Fail`.
     """
-    decision: Decision = drive(attempts(step), step, execute)
+    loop = attempts(step) if step.run.traces is None else followed(step, attempts(step))
+    decision: Decision = drive(loop, step, execute)
     return decision
 
 
 async def arun_step(step: Step, execute: Callable[[Step], Awaitable[Any]]) -> Decision:
     """The async form of `run_step`."""
-    decision: Decision = await adrive(attempts(step), step, execute)
+    loop = attempts(step) if step.run.traces is None else followed(step, attempts(step))
+    decision: Decision = await adrive(loop, step, execute)
     return decision
 
 
@@ -231,7 +234,10 @@ async def arun_part(
     """
     of_step = step.retry
     step.retry = of_step if retry is None else retry
+    loop = parts(step, model)
+    if step.run.traces is not None:
+        loop = followed(step, loop, whole=False)
     try:
-        return await adrive(parts(step, model), step, execute)
+        return await adrive(loop, step, execute)
     finally:
         step.retry = of_step

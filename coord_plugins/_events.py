@@ -42,6 +42,8 @@ class OutcomeRecorded(NamedTuple):
     """Why, or the label's origin ("ticket reopened")."""
     goal_error: str | None = None
     """What the goal raised, if it did."""
+    record: RunRecord | None = None
+    """The run as it was stored, for listeners with `wants_record = True`."""
 
 
 Event = RunStarted | RunPaused | RunFinished | OutcomeRecorded | StepSettled
@@ -53,7 +55,9 @@ class Listener(Protocol):
 
     Events are delivered in order by a worker of this listener's own, never by the run. A
     listener that also has `on_events(list[Event])` gets batches instead; one with
-    `run_events_only = True` is spared `StepSettled`.
+    `run_events_only = True` is spared `StepSettled`. One that delivers further by itself may have
+    `flush(timeout) -> bool`, which `coord_plugins.flush` calls too, and `rescue()`, called when
+    the process ends with work undone. One with `trace` is also a `Tracer`.
     """
 
     def on_event(self, event: Event) -> None:

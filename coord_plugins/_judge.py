@@ -12,6 +12,7 @@ from ._mode import Mode, weakest
 from ._outcome import describe
 from ._step import Step
 from ._tally import Judgement
+from ._tracing import close
 from ._validators import Validator, rejection, rejections
 from ._verdict import Handover, Verdict
 from .errors import AsyncValidatorError, BudgetError, ValidatorError
@@ -85,7 +86,8 @@ def judge_chain(step: Step, edge: ValidationEdge, value: Any, mode: Mode) -> Jud
         else:
             if ctx is None and validator.wants_ctx:
                 ctx = step.handover()
-            said, judgement = yield from ask(step, validator, selected, ctx)
+            asked = ask if step.run.traces is None else _ask_followed
+            said, judgement = yield from asked(step, validator, selected, ctx)
         judgements.append(judgement)
         if isinstance(said, ValidatorError):
             log.warning("%s (step %r of run %s)", said, step.name, step.run.run_id)
@@ -162,6 +164,21 @@ def ask(
             said.explanation,
             clock.monotonic() - began,
         )
+
+
+def _ask_followed(
+    step: Step, validator: Validator, output: Any, ctx: Handover | None
+) -> Judging[tuple[Verdict | ValidatorError, Judgement]]:
+    """`ask`, followed by the run's tracers."""
+    assert step.run.traces is not None
+    spans = step.run.traces.judge(step, validator, output)
+    try:
+        said, judgement = yield from ask(step, validator, output, ctx)
+    except BaseException as error:
+        close(spans, None, error)
+        raise
+    close(spans, judgement)
+    return said, judgement
 
 
 def _failed(

@@ -36,6 +36,8 @@ class Host:
     """Whether `otherwise=HUMAN` works."""
     host_totals_complete: bool = False
     """Whether the host's own token totals may be trusted."""
+    traces_itself: bool = False
+    """Whether the host's own LangSmith tracing makes a root run per run and a run per step."""
     models: tuple[type, ...] = ()
     """Classes of model objects that the host can use as fallbacks."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import itertools
 import logging
 import threading
@@ -13,7 +12,7 @@ from uuid import uuid4
 from ._budget import Usage
 from ._clock import Clock, current_clock
 from ._config import clean, configured
-from ._context import collectors, current, labels
+from ._context import activate, collectors, current, labels
 from ._edge import START
 from ._events import RunFinished, RunPaused, RunStarted
 from ._mode import Mode
@@ -25,6 +24,7 @@ from ._retry import limited
 from ._spending import CHILD, OUTSIDE
 from ._step import EdgeState, Step
 from ._tally import StepSettled, StepTally
+from ._tracing import Traces
 from .errors import BudgetExceededError
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Run(Resuming):
         metadata: The run's metadata; add to it at any time before the run ends.
         output: The final output (set by a host; in `with track(...)` by you).
         entries: The steps that START stands for, where a host learns them as it runs.
+        host_run_id: The id that the host's own tracing gives this run, where it has one.
+        traces: Who follows the run where it happens.
         unjudged: Why the run has no label whatever its goal says, where a host has seen that.
     """
 
@@ -96,11 +98,16 @@ class Run(Resuming):
         self.resumable = False
         self.done: bool = False
         self.resumed = False
-        self.token: contextvars.Token[Run | None] | None = None
+        self.active: activate | None = None
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
         self._collectors = collectors.get()
+        self.host_run_id: str | None = None
+        self.traces: Traces | None = None
         if mode != "off":
+            tracers = coord.tracers()
+            if tracers:
+                self.traces = Traces.of(tracers, self)
             coord.publish(RunStarted, self.record)
 
     # ------------------------------------------------------------------ steps
@@ -230,7 +237,19 @@ class Run(Resuming):
     def pause(self) -> None:
         """The run waits; its resume continues it."""
         self.done = True
-        self.coord.publish(RunPaused, lambda: self.record(status="paused"))
+        self._refer()
+        record = self.record(status="paused")
+        self._end_traces(record)
+        self.coord.publish(RunPaused, lambda: record)
+
+    def _refer(self) -> None:
+        """Keep with the run where its traces are."""
+        if self.traces is not None:
+            self.metadata.update(self.traces.reference(self))
+
+    def _end_traces(self, record: RunRecord) -> None:
+        if self.traces is not None:
+            self.traces.end(self, record)
 
     def close(
         self,
@@ -247,6 +266,7 @@ class Run(Resuming):
         blamed = None
         if not outcome.startswith(("success", "unlabelled")):
             blamed = lost_at(self.tallies, self.blamed, passed)
+        self._refer()
         record = self.record(
             status="finished",
             finished_at=self.clock.time(),
@@ -262,6 +282,7 @@ class Run(Resuming):
         self.coord.finished(record, resumed=self.resumed)
         for collector in self._collectors:
             collector.append(record)
+        self._end_traces(record)
         self.coord.publish(RunFinished, lambda: record)
         return record
 

@@ -78,7 +78,7 @@ def _to_dict(event: Event) -> dict[str, Any] | None:
     if isinstance(event, (RunStarted, RunPaused, RunFinished)):
         return {"event": type(event).__name__, "record": event.record.to_dict()}
     if isinstance(event, OutcomeRecorded):
-        return {"event": "OutcomeRecorded", **event._asdict()}
+        return {"event": "OutcomeRecorded", **event._replace(record=None)._asdict()}
     return None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ._budget import Budget
 from ._call import is_async_callable
+from ._context import activate
 from ._context import current as running
 from ._coord import Coord
 from ._mode import Mode
@@ -97,8 +98,9 @@ class track:  # noqa: N801 - used like a function, as contextlib's own classes a
         run = self._coord.start(self._inputs, is_async=is_async)
         if run is None:  # an unrecorded run, so that `run.output` works and decorators see "off"
             run = Run(self._coord, mode="off", inputs=self._inputs)
-        # The token lives with its run: entries of one `track` may overlap in threads and tasks.
-        run.token = running.set(run)
+        # It lives with its run: entries of one `track` may overlap in threads and tasks.
+        run.active = activate(run)
+        run.active.__enter__()
         return run
 
     def __exit__(
@@ -128,8 +130,8 @@ class track:  # noqa: N801 - used like a function, as contextlib's own classes a
     def _end(self) -> Run | None:
         run = running.get()
         assert run is not None
-        assert run.token is not None
-        running.reset(run.token)
+        assert run.active is not None
+        run.active.__exit__()
         return None if run.mode == "off" else run
 
     def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ and passes ids on as strings. It has no policy and no thresholds of its own.
 """
 
 from ._call import declares
+from ._config import clean
 from ._context import activate
 from ._coord import Coord
 from ._decide import Accept, Again, Decision, Escalate, Fail, Fallback
@@ -17,7 +18,9 @@ from ._policy import Host, Policy, make_policy
 from ._private_parts import PrivateParts
 from ._run import Run
 from ._step import Step
+from ._store_spool import Spool
 from ._swap import swapped
+from ._tracing import RunTrace, Span, Tracer
 
 __all__ = [
     "COORD",
@@ -32,13 +35,18 @@ __all__ = [
     "Policy",
     "PrivateParts",
     "Run",
+    "RunTrace",
+    "Span",
+    "Spool",
     "Step",
+    "Tracer",
     "activate",
     "arun_part",
     "arun_step",
     "asettle",
     "attached_class",
     "bare_class",
+    "clean",
     "coord_of",
     "declares",
     "get_field",

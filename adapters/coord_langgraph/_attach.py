@@ -53,6 +53,7 @@ HOST = Host(
     buffers_stream=True,
     earlier_step=True,
     human=True,
+    traces_itself=True,
 )
 
 

@@ -47,6 +47,7 @@ class RunHandler(BaseCallbackHandler):
         """The first chain that starts under this handler is the graph itself."""
         if self._root is None:
             self._root = run_id
+            self.run.host_run_id = str(run_id)
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Keep the graph's final output."""

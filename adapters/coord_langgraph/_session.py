@@ -104,11 +104,13 @@ class Session:
         Hearing every chain costs a few microseconds a node.
         """
         whole = kwargs.get("stream_mode", "values") == "values" and not kwargs.get("output_keys")
-        self.handler.ignore_chain = whole and kwargs.get("version", "v1") == "v1"
+        self._plain = whole and kwargs.get("version", "v1") == "v1"
+        # but whoever traces the run must learn how LangGraph's own tracing calls it
+        self.handler.ignore_chain = self._plain and self.run.traces is None
 
     def got(self, result: Any) -> None:
         """Read what LangGraph's `invoke` returned."""
-        if not self.handler.ignore_chain:
+        if not self._plain:
             return
         self.handler.output = result
         if isinstance(result, dict) and INTERRUPT in result:

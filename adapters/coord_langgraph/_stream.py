@@ -67,7 +67,18 @@ class Held:
 def watched(config: Any) -> bool:
     """Whether anybody but the run's own handler listens to this node."""
     handlers = getattr(config.get("callbacks"), "handlers", ())
-    return STREAM in config["configurable"] or any(type(h) is not RunHandler for h in handlers)
+    others = [h for h in handlers if type(h) is not RunHandler and not _is_langsmith(h)]
+    return STREAM in config["configurable"] or bool(others)
+
+
+def _is_langsmith(handler: Any) -> bool:
+    """Whether it is LangSmith's own tracer, whose traces stay as they are.
+
+    By name: importing it takes longer than LangGraph does.
+    """
+    kind = type(handler)
+    named = f"{kind.__module__}.{kind.__name__}"
+    return named == "langchain_core.tracers.langchain.LangChainTracer"
 
 
 def held_config(config: Any, held: Held) -> Any:

@@ -38,6 +38,7 @@ MAY_WAIT = {
     "_drive.py",
     "_judge.py",
     "_loop.py",
+    "_follow.py",
     "_parts.py",
     "_bus.py",
     "_late.py",
@@ -155,7 +156,13 @@ def test_testing_needs_no_test_framework() -> None:
     assert done.stdout.strip() == "False"
 
 
-PUBLIC = ("coord_plugins", "coord_plugins.host", "coord_plugins.testing", "coord_plugins.errors")
+PUBLIC = (
+    "coord_plugins",
+    "coord_plugins.host",
+    "coord_plugins.testing",
+    "coord_plugins.errors",
+    "coord_plugins.cli",
+)
 
 
 @pytest.mark.parametrize("path", modules(ADAPTERS), ids=lambda p: str(p.relative_to(ADAPTERS)))
@@ -207,8 +214,8 @@ CLOCKS = {
     "datetime.datetime.now",
 }
 READS_CLOCK = {"_classify.py"}  # a Retry-After given as a date, where no clock is handed in
-# the user's `redact` hook, and `task=` and `output=`: recording never hurts the run
-CATCHES = {"_config.py": 1, "_coord.py": 2}
+# the user's `redact` hook, `task=` and `output=`, and tracers: recording never hurts the run
+CATCHES = {"_config.py": 1, "_coord.py": 2, "_tracing.py": 1}
 
 
 @pytest.mark.parametrize("name", HEART)
