@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -140,6 +140,7 @@ def run_demo(
     seed: int = 0,
     model: str | None = None,
     store: Any = None,
+    traced: Any = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Demo:
     """Run the tickets through the bare pipeline and the attached one, and compare.
@@ -152,6 +153,8 @@ def run_demo(
         seed: Seed of the simulated faults.
         model: "PROVIDER:NAME" of a real chat model; None: the simulated one.
         store: Where the runs are recorded.
+        traced: A tracer with a context manager `tracing(on)`: it follows the attached pipeline, and
+            nothing traces the bare one.
         progress: Called after each run, with the number of all runs.
 
     Raises:
@@ -161,10 +164,13 @@ def run_demo(
         raise PolicyError(f"--runs {runs}; give at least 1")
     wiring, desk = load_wiring(framework), Desk(seed)
     runs = runs or wiring.default_runs
-    bare, attached = _pipelines(wiring, desk, model, store)
+    bare, attached = _pipelines(wiring, desk, model, store, traced)
+    tracing = traced.tracing if traced is not None else lambda _: nullcontext()
     with closing(desk.conn), use_clock(DemoClock()):
-        before = _campaign(wiring, bare, desk, runs, progress)
-        after = _campaign(wiring, attached, desk, runs, progress)
+        with tracing(False):
+            before = _campaign(wiring, bare, desk, runs, progress)
+        with tracing(True):
+            after = _campaign(wiring, attached, desk, runs, progress)
     if not flush(120.0):
         raise StoreError("the demo's runs could not all be stored; see the log")
     simulated, tries = model is None, wiring.rate_limit_tries
@@ -183,7 +189,9 @@ def run_demo(
     )
 
 
-def _pipelines(wiring: Wiring, desk: Desk, model: str | None, store: Any) -> tuple[Any, Any]:
+def _pipelines(
+    wiring: Wiring, desk: Desk, model: str | None, store: Any, traced: Any
+) -> tuple[Any, Any]:
     """The bare pipeline and the attached one.
 
     The bare one only observes: the validators judge, nothing is held, repeated or stopped. So it is
@@ -211,6 +219,7 @@ def _pipelines(wiring: Wiring, desk: Desk, model: str | None, store: Any) -> tup
         *edges,
         pipeline=ATTACHED,
         retry=desk.retry(),
+        listeners=[] if traced is None else [traced],
         metadata={**said, "variant": "attached"},
         **shared,
     )

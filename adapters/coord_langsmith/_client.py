@@ -1,0 +1,65 @@
+"""LangSmith's client: what is relied on, and one of ours that answers soon."""
+
+from __future__ import annotations
+
+import requests
+from langsmith import Client
+from urllib3.util import Retry
+
+from coord_plugins import PolicyError, UnsupportedHostError
+
+TESTED = "0.15.1"
+"""LangSmith's latest version that this was tested with."""
+TIMEOUT_MS = (5_000, 15_000)
+"""How long a call may take to connect, and to be answered."""
+
+
+def check_client(client: Client) -> None:
+    """Refuse a client that outcomes cannot go through.
+
+    Args:
+        client: LangSmith's client.
+
+    Raises:
+        PolicyError: It sends OpenTelemetry spans only.
+        UnsupportedHostError: It has changed a part that is relied on.
+    """
+    if client.tracing_mode == "otel":
+        raise PolicyError(
+            "LangSmith: this client sends OpenTelemetry spans only (tracing_mode='otel'), and "
+            "LangSmith gives those ids of their own, so an outcome would find no root; use "
+            "tracing_mode='langsmith', or 'hybrid'"
+        )
+    if not callable(getattr(client, "_should_sample", None)):
+        raise UnsupportedHostError(
+            "LangSmith's client no longer has _should_sample, which tells whether a trace is sent; "
+            f"the last version that was tested is {TESTED}"
+        )
+
+
+def bounded(of: Client) -> Client:
+    """A client like another one that answers soon, one way or the other, and has no threads.
+
+    LangSmith's own repeats a call that fails for minutes. Where the other has no key of its own (an
+    OAuth profile), it is used itself.
+
+    Args:
+        of: LangSmith's client.
+    """
+    if of.api_key is None:
+        return of
+    session = requests.Session()
+    for name in ("auth", "cert", "headers", "proxies", "trust_env", "verify"):
+        setattr(session, name, getattr(of.session, name))
+    return Client(
+        of.api_url,
+        api_key=of.api_key,
+        workspace_id=of.workspace_id,
+        session=session,
+        timeout_ms=TIMEOUT_MS,
+        retry_config=Retry(total=0),
+        auto_batch_tracing=False,
+        tracing_sampling_rate=1.0,  # whether a trace is sampled was decided before
+        tracing_mode="langsmith",
+        disable_prompt_cache=True,
+    )

@@ -1,0 +1,265 @@
+"""`LangSmith`: the listener that puts a run's outcome on the root of its trace."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from langsmith import Client, get_tracing_context, tracing_context
+from langsmith.run_trees import get_cached_client
+from langsmith.utils import get_tracer_project, tracing_is_enabled
+
+from coord_plugins import (
+    CoordError,
+    Event,
+    OutcomeRecorded,
+    PolicyError,
+    Run,
+    RunFinished,
+    RunRecord,
+)
+from coord_plugins.host import Spool
+
+from ._client import bounded, check_client
+from ._feedback import SUB, Reference
+from ._outbox import Outbox
+from ._send import Sender
+from ._trace import HostTrace, OwnTrace
+
+log = logging.getLogger("coord_plugins.langsmith")
+SPOOL = Path(".coord") / "langsmith"
+"""Where outcomes wait on disk, under the current directory."""
+KEPT = 10_000
+"""Runs and traces that are remembered, for labels that come later and for one outcome a trace."""
+
+
+class LangSmith:
+    """Traces runs in LangSmith, each as one root with its end-to-end outcome as feedback.
+
+    Give it to `attach(listeners=[LangSmith()])`, `track` or `configure`, on any host. It does
+    nothing while LangSmith's tracing is off.
+    """
+
+    run_events_only = True
+    wants_record = True
+
+    def __init__(
+        self,
+        project: str | None = None,
+        client: Client | None = None,
+        *,
+        key: str = "outcome",
+        payloads: bool = True,
+        extend_retention: bool = False,
+        spool: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Prepare it; nothing is sent yet.
+
+        Args:
+            project: Where roots of ours go; default: where LangSmith's own tracing sends. Traces
+                that LangGraph or you begin stay in theirs.
+            client: Sends; default: the one that LangSmith's own tracing uses.
+            key: The outcome's feedback key.
+            payloads: Whether runs of ours carry inputs and outputs, as LangSmith's own tracing
+                does. The client's `hide_inputs`, `hide_outputs` and `anonymizer` apply.
+            extend_retention: Whether the feedback moves each trace to LangSmith's longer retention,
+                which costs more; LangSmith's own default is that it does.
+            spool: The directory where outcomes wait that could not be sent; default
+                `.coord/langsmith`.
+
+        Raises:
+            PolicyError: The client sends OpenTelemetry spans only, whose ids are not those of the
+                runs, so that an outcome would find no root.
+        """
+        if not key or key.endswith(SUB):
+            raise PolicyError(f"LangSmith: key={key!r}; give it a name that does not end in {SUB}")
+        self.project = project
+        self.key = key
+        self.payloads = payloads
+        self._client = client
+        self._made: tuple[int, Client, Client] | None = None
+        self._lock = threading.Lock()
+        self._owners: OrderedDict[str, str] = OrderedDict()
+        self._records: OrderedDict[str, RunRecord] = OrderedDict()
+        self.traced = self.sampled_out = self.unknown = 0
+        self._seen: tuple[Client, int] | None = None
+        self._complained = False
+        if client is not None:
+            check_client(client)
+        sender = Sender(
+            self._feedback_client, self._tracing_client, extend_retention=extend_retention
+        )
+        self._outbox = Outbox(sender.send, Spool(Path(spool) if spool is not None else SPOOL))
+
+    def __repr__(self) -> str:
+        return f"LangSmith(project={self.project!r}, key={self.key!r})"
+
+    # ------------------------------------------------------------------ where a run happens
+
+    @property
+    def client(self) -> Client:
+        """LangSmith's client.
+
+        Raises:
+            PolicyError: It sends OpenTelemetry spans only.
+            UnsupportedHostError: It has changed a part that is relied on.
+        """
+        found = self._client if self._client is not None else get_cached_client()
+        if self._seen is None or self._seen[0] is not found:
+            check_client(found)
+            self._seen = (found, os.getpid())
+        return found
+
+    def _feedback_client(self) -> Client:
+        """The client that sends feedback: ours, one per process."""
+        tracing = self.client
+        made = self._made
+        if made is None or made[0] != os.getpid() or made[1] is not tracing:
+            made = self._made = (os.getpid(), tracing, bounded(tracing))
+        return made[2]
+
+    def _tracing_client(self) -> Client | None:
+        """The client that sends runs; None in a fork of the process that made it."""
+        found, seen = self.client, self._seen
+        return found if seen is not None and seen[1] == os.getpid() else None
+
+    def is_usable(self) -> bool:
+        """Whether outcomes can go through the client; when not, it is said once."""
+        try:
+            return self.client is not None
+        except CoordError as error:
+            if not self._complained:
+                log.error("no run is traced: %s", error)
+            self._complained = True
+            return False
+
+    def trace(self, run: Run) -> OwnTrace | HostTrace | None:
+        """A run begins here; None where LangSmith's tracing is off.
+
+        Args:
+            run: The run.
+        """
+        enabled = tracing_is_enabled() is True
+        if enabled and not self.is_usable():
+            return None
+        if run.coord.host.traces_itself:
+            return HostTrace(self, run, enabled=enabled)
+        return OwnTrace(self, run) if enabled else None
+
+    def project_here(self) -> str | None:
+        """The project that this listener, or the tracing context, names."""
+        named = get_tracing_context()["project_name"]
+        return self.project or named
+
+    def default_project(self) -> str:
+        """The environment's project."""
+        return get_tracer_project() or "default"
+
+    def is_sampled(self, trace_id: str) -> bool:
+        """Whether LangSmith's client sends this trace.
+
+        Args:
+            trace_id: The root's id; the client decides by it alone.
+        """
+        return self.client._should_sample(trace_id)
+
+    def claim(self, trace_id: str, run: Run) -> str:
+        """The key of a run's outcome: the first run of a trace has the trace's own.
+
+        Args:
+            trace_id: The trace.
+            run: A run inside another one never speaks for the trace.
+        """
+        if run.parent is not None:
+            return self.key + SUB
+        with self._lock:
+            owner = self._owners.setdefault(trace_id, run.run_id)
+            while len(self._owners) > KEPT:
+                self._owners.popitem(last=False)
+        return self.key if owner == run.run_id else self.key + SUB
+
+    @contextmanager
+    def tracing(self, on: bool) -> Iterator[None]:
+        """Inside, LangSmith's tracing is on or off, whatever the environment says.
+
+        Args:
+            on: Whether it is on.
+        """
+        with tracing_context(enabled=on, project_name=self.project, client=self._client):
+            yield
+
+    # ------------------------------------------------------------------ on the worker
+
+    def on_event(self, event: Event) -> None:
+        """Take one event."""
+        if isinstance(event, RunFinished):
+            self._finished(event.record)
+        elif isinstance(event, OutcomeRecorded):
+            self._labelled(event)
+
+    def _finished(self, record: RunRecord) -> None:
+        reference = Reference.of(record)
+        if reference is None:
+            return
+        self.traced += 1
+        if not reference.sampled:
+            self.sampled_out += 1
+            return
+        with self._lock:
+            self._records[record.run_id] = record
+            while len(self._records) > KEPT:
+                self._records.popitem(last=False)
+        self._outbox.put(record)
+
+    def _labelled(self, event: OutcomeRecorded) -> None:
+        """A label came later: correct the feedback of the run that it is about."""
+        record = self._records.get(event.run_id) or event.record
+        if record is None:
+            self.unknown += 1
+            log.warning(
+                "the label of run %s is not in LangSmith: neither this process nor its store "
+                "knows the run",
+                event.run_id,
+            )
+            return
+        self._finished(
+            replace(
+                record,
+                passed=event.passed,
+                source=event.source,
+                explanation=event.explanation,
+                goal_error=event.goal_error,
+            )
+        )
+
+    def spool(self, events: list[Event]) -> None:
+        """Keep outcomes on disk."""
+        self._outbox.spool.write([e for e in events if isinstance(e, RunFinished)])
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until every outcome is sent; whether all of them are in LangSmith.
+
+        Args:
+            timeout: Seconds.
+        """
+        return self._outbox.flush(timeout)
+
+    def replay(self) -> None:
+        """Try now what waits on disk, whatever failed before."""
+        self._outbox.replay()
+
+    def rescue(self) -> None:
+        """The process ends: what is under way goes to disk."""
+        self._outbox.rescue()
+
+    def stats(self) -> dict[str, Any]:
+        """Counts of this process: runs traced, of those sampled out, and of the delivery."""
+        own = {n: getattr(self, n) for n in ("traced", "sampled_out", "unknown")}
+        return {**own, **self._outbox.stats()}

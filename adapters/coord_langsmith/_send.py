@@ -1,0 +1,171 @@
+"""One outcome through LangSmith's own client; its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import requests
+from langsmith import Client
+from langsmith.utils import (
+    LangSmithAPIError,
+    LangSmithAuthError,
+    LangSmithConflictError,
+    LangSmithConnectionError,
+    LangSmithError,
+    LangSmithNotFoundError,
+    LangSmithRateLimitError,
+    LangSmithRequestTimeout,
+)
+
+from coord_plugins import RunRecord
+
+from ._errors import NotYetError, RefusedError, UnavailableError
+from ._feedback import Feedback, Reference, feedback_of, source_info
+from ._trace import told
+
+_AWAY = (
+    LangSmithAPIError,
+    LangSmithConnectionError,
+    LangSmithRateLimitError,
+    LangSmithRequestTimeout,
+    requests.exceptions.RequestException,
+)
+FLUSH_SECONDS = 5.0
+"""How long a worker waits for LangSmith's client to send the runs that feedback is about."""
+
+
+class Sender:
+    """Sends outcomes; remembers the ids of the projects."""
+
+    def __init__(
+        self,
+        client: Callable[[], Client],
+        tracing: Callable[[], Client | None],
+        *,
+        extend_retention: bool,
+    ) -> None:
+        """Prepare it; both are asked in the worker's thread.
+
+        Args:
+            client: The client that sends feedback.
+            tracing: The client that sends the runs; None where it cannot work (after a fork).
+            extend_retention: Whether feedback moves a trace to the longer (and dearer) retention.
+        """
+        self._client = client
+        self._tracing = tracing
+        self._extend = extend_retention
+        self._projects: dict[str, Any] = {}
+
+    def send(self, record: RunRecord, *, again: bool, restore: bool) -> None:
+        """Deliver one run's feedback.
+
+        Args:
+            record: The run.
+            again: Whether an earlier try may have been taken: then what is there is corrected.
+            restore: Whether to make the root again where LangSmith does not have it.
+
+        Raises:
+            NotYetError: The root or its project is not there yet.
+            UnavailableError: LangSmith cannot take it now.
+            RefusedError: It never will.
+        """
+        reference = Reference.of(record)
+        if reference is None:
+            return
+        tracing: Client | None = self._tracing()
+        restore = restore or tracing is None
+        if tracing is not None:
+            with _translated():
+                tracing.flush(FLUSH_SECONDS)  # the run goes first
+        client = self._client()
+        for feedback in feedback_of(record, reference):
+            try:
+                self._deliver(client, feedback, record, reference, again=again)
+            except NotYetError:
+                if not restore:
+                    raise
+                self._restore(client, record, reference)
+                restore = False
+                self._deliver(client, feedback, record, reference, again=again)
+
+    def _deliver(
+        self, client: Client, said: Feedback, record: RunRecord, where: Reference, *, again: bool
+    ) -> None:
+        with _translated():
+            if again and _corrected(client, said):
+                return
+            try:
+                client.create_feedback(
+                    # without trace_id the client sends it at once and says how that went
+                    run_id=where.target,
+                    key=said.key,
+                    score=said.score,
+                    value=said.value,
+                    comment=said.comment,
+                    feedback_id=said.id,
+                    session_id=self._project(client, where.project),
+                    start_time=_time(where.start),
+                    source_info=source_info(record),
+                    extend_trace_retention=self._extend,
+                    stop_after_attempt=1,
+                )
+            except LangSmithConflictError:
+                _corrected(client, said)
+
+    def _project(self, client: Client, name: str) -> Any:
+        if name not in self._projects:
+            self._projects[name] = client.read_project(project_name=name).id
+        return self._projects[name]
+
+    def _restore(self, client: Client, record: RunRecord, where: Reference) -> None:
+        """Make a root again that was lost on its way, as far as its record knows it."""
+        start = _time(where.start) or datetime.fromtimestamp(record.started_at, timezone.utc)
+        with _translated():
+            client.create_run(
+                where.name,
+                {},
+                "chain",
+                project_name=where.project,
+                id=where.trace_id,
+                trace_id=where.trace_id,
+                dotted_order=f"{start:%Y%m%dT%H%M%S%f}Z{where.trace_id}",
+                start_time=start,
+                end_time=datetime.fromtimestamp(record.finished_at or 0, timezone.utc),
+                error=record.error,
+                tags=[*record.tags, "coord:restored"],
+                extra={"metadata": told(record)},
+            )
+
+
+def _corrected(client: Client, said: Feedback) -> bool:
+    """Correct a feedback that is there; whether it was."""
+    try:
+        client.update_feedback(said.id, score=said.score, value=said.value, comment=said.comment)
+    except LangSmithNotFoundError:
+        return False
+    return True
+
+
+def _time(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """LangSmith's errors as those that say what to do next."""
+    try:
+        yield
+    except LangSmithNotFoundError as error:
+        raise NotYetError(str(error)) from error
+    except LangSmithAuthError as error:
+        raise UnavailableError(str(error), is_final=True) from error
+    except requests.exceptions.Timeout as error:
+        # the next call would hang as long
+        raise UnavailableError(f"{type(error).__name__}: {error}", is_final=True) from error
+    except _AWAY as error:
+        raise UnavailableError(f"{type(error).__name__}: {error}") from error
+    except (LangSmithError, ValueError) as error:
+        raise RefusedError(f"{type(error).__name__}: {error}") from error
