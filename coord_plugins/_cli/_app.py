@@ -17,7 +17,31 @@ from . import _doctor, _export, _outcome, _report
 
 
 class _Commands(TyperGroup):
-    """Errors of the library are one line on stderr and exit code 2."""
+    """Errors of the library are one line on stderr and exit code 2.
+
+    Commands of other packages are looked for only where they can matter, at an unknown name and
+    for the list: reading the entry points of all that is installed takes a fifth of a start.
+    """
+
+    _extended = False
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = super().get_command(ctx, cmd_name)
+        if found is None and not self._extended:
+            self._extend(asked=True)
+            found = super().get_command(ctx, cmd_name)
+        return found
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        if not self._extended:
+            self._extend(asked=False)
+        return super().list_commands(ctx)
+
+    def _extend(self, asked: bool) -> None:
+        """Add what other packages register; the commands of `coord` itself keep their names."""
+        self._extended = True
+        for name, command in _plugged_in(asked).items():
+            self.commands.setdefault(name, command)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -25,6 +49,30 @@ class _Commands(TyperGroup):
         except CoordError as error:
             typer.echo(f"coord: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(2) from None
+
+
+def _plugged_in(asked: bool) -> dict[str, Any]:
+    """The commands of every entry point of the group `coord_plugins.cli` that loads.
+
+    Args:
+        asked: Whether somebody asked for a command that may be among them. The list of commands
+            does not complain of an extra that is not installed.
+    """
+    from importlib.metadata import entry_points
+
+    commands: dict[str, Any] = {}
+    for entry in entry_points(group="coord_plugins.cli"):
+        if importlib.util.find_spec(entry.module.partition(".")[0]) is None:
+            continue
+        own = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+        try:
+            entry.load()(own)
+            commands |= typer.main.get_group(own).commands
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other commands work
+            if asked or not isinstance(error, ImportError):
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                typer.echo(f"coord: the plug-in {entry.name!r} does not load ({said})", err=True)
+    return commands
 
 
 app = typer.Typer(
