@@ -186,7 +186,7 @@ def flush(timeout: float = 10.0) -> bool:
 def _at_exit() -> None:
     if flush(EXIT_SECONDS):
         return
-    log.warning("the interpreter ends with undelivered events after %.0f s", EXIT_SECONDS)
+    log.warning("the interpreter ends with undelivered events; what can be kept on disk is")
     for delivery in deliveries():
         try:
             delivery.rescue()

@@ -250,6 +250,7 @@ class Run(Resuming):
     def _end_traces(self, record: RunRecord) -> None:
         if self.traces is not None:
             self.traces.end(self, record)
+            self.traces = None  # whoever keeps the run need not keep all that was traced of it
 
     def close(
         self,

@@ -38,6 +38,8 @@ class Reference:
     """The root's start, ISO 8601."""
     sampled: bool = True
     """Whether LangSmith's client sends this trace."""
+    corrected: bool = False
+    """Whether a label came after the run's end: it replaces what LangSmith has."""
 
     def to_metadata(self) -> dict[str, Any]:
         """As a record keeps it."""

@@ -25,17 +25,15 @@ from coord_plugins import (
     RunFinished,
     RunRecord,
 )
-from coord_plugins.host import Spool
 
 from ._client import bounded, check_client
-from ._feedback import SUB, Reference
+from ._disk import open_spool
+from ._feedback import PREFIX, SUB, Reference
 from ._outbox import Outbox
 from ._send import Sender
 from ._trace import HostTrace, OwnTrace
 
 log = logging.getLogger("coord_plugins.langsmith")
-SPOOL = Path(".coord") / "langsmith"
-"""Where outcomes wait on disk, under the current directory."""
 KEPT = 10_000
 """Runs and traces that are remembered, for labels that come later and for one outcome a trace."""
 
@@ -96,7 +94,7 @@ class LangSmith:
         sender = Sender(
             self._feedback_client, self._tracing_client, extend_retention=extend_retention
         )
-        self._outbox = Outbox(sender.send, Spool(Path(spool) if spool is not None else SPOOL))
+        self._outbox = Outbox(sender.send, open_spool(None if spool is None else Path(spool)))
 
     def __repr__(self) -> str:
         return f"LangSmith(project={self.project!r}, key={self.key!r})"
@@ -212,10 +210,7 @@ class LangSmith:
         if not reference.sampled:
             self.sampled_out += 1
             return
-        with self._lock:
-            self._records[record.run_id] = record
-            while len(self._records) > KEPT:
-                self._records.popitem(last=False)
+        self._remember(record)
         self._outbox.put(record)
 
     def _labelled(self, event: OutcomeRecorded) -> None:
@@ -229,15 +224,26 @@ class LangSmith:
                 event.run_id,
             )
             return
-        self._finished(
-            replace(
-                record,
-                passed=event.passed,
-                source=event.source,
-                explanation=event.explanation,
-                goal_error=event.goal_error,
-            )
+        reference = Reference.of(record)
+        if reference is None or not reference.sampled:
+            return
+        record = replace(
+            record,
+            passed=event.passed,
+            source=event.source,
+            explanation=event.explanation,
+            goal_error=event.goal_error,
+            metadata={**record.metadata, f"{PREFIX}corrected": True},
         )
+        self._remember(record)
+        self._outbox.put(record)
+
+    def _remember(self, record: RunRecord) -> None:
+        with self._lock:
+            self._records[record.run_id] = record
+            self._records.move_to_end(record.run_id)
+            while len(self._records) > KEPT:
+                self._records.popitem(last=False)
 
     def spool(self, events: list[Event]) -> None:
         """Keep outcomes on disk."""
@@ -258,6 +264,10 @@ class LangSmith:
     def rescue(self) -> None:
         """The process ends: what is under way goes to disk."""
         self._outbox.rescue()
+
+    def close(self) -> None:
+        """End its threads; what is under way goes to disk."""
+        self._outbox.close()
 
     def stats(self) -> dict[str, Any]:
         """Counts of this process: runs traced, of those sampled out, and of the delivery."""

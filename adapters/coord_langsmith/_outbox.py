@@ -18,6 +18,7 @@ from typing import Any
 from coord_plugins import RunFinished, RunRecord
 from coord_plugins.host import Spool
 
+from ._disk import note_lost
 from ._errors import NotYetError, RefusedError, UnavailableError
 
 log = logging.getLogger("coord_plugins.langsmith")
@@ -29,6 +30,10 @@ UNAVAILABLE_DELAYS = (0.5, 2.0)
 """Seconds before an outcome is tried again while LangSmith does not answer; then it is spooled."""
 NOT_YET_DELAYS = (0.1, 0.3, 1.0, 3.0, 6.0)
 """Seconds before an outcome is tried again whose root LangSmith does not know yet."""
+LINGER = 0.2
+"""Seconds without work after which a thread ends."""
+BEHIND = 0.05
+"""Seconds before an outcome is looked at again that must wait for an earlier one of its run."""
 COOLDOWN = (5.0, 60.0)
 """Seconds in which nothing is tried after a failure, and their most: they double."""
 
@@ -44,6 +49,10 @@ class Entry:
         """Tries that failed in a way that may still have delivered it."""
         self.not_yet = 0
         """Tries that found no root."""
+
+
+REPLAY = Entry(RunRecord(run_id="", pipeline=""))
+"""Stands for: send what waits on disk."""
 
 
 class Outbox:
@@ -77,7 +86,7 @@ class Outbox:
         self._closed_until = 0.0
         self._cooldown = COOLDOWN[0]
         self._waiting = spool.count() > 0
-        self._replaying = False
+        self._replaying = self._ended = False
         self._pid = os.getpid()
 
     # ------------------------------------------------------------------ in
@@ -105,32 +114,32 @@ class Outbox:
             self.spool.write([RunFinished(record) for record in records])
         except OSError as error:
             self.dropped += len(records)
-            log.error(
-                "%d outcome(s) are lost: %s cannot be written: %s",
-                len(records),
-                self.spool.directory,
-                error,
-            )
+            for record in records:
+                note_lost(self.spool, "dropped", record, error)
         else:
             self.spooled += len(records)
             self._waiting = True
 
+    def _refuse(self, record: RunRecord, error: RefusedError) -> None:
+        self.refused += 1
+        note_lost(self.spool, "refused", record, error)
+
     # ------------------------------------------------------------------ out
 
     def _start(self) -> None:
-        alive = [t for t in self._threads if t.is_alive()]
         wanted = min(WORKERS, len(self._heap) + 1)
-        for number in range(len(alive), wanted):
+        for number in range(len(self._threads), wanted):
             name = f"coord-langsmith-{number}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
-            alive.append(thread)
+            self._threads.append(thread)
             thread.start()
-        self._threads = alive
 
     def _work(self) -> None:
         while True:
             entry = self._next()
             if entry is None:
+                return
+            if entry is REPLAY:
                 self._replay()
                 continue
             try:
@@ -141,28 +150,53 @@ class Outbox:
                     self._ready.notify_all()
 
     def _next(self) -> Entry | None:
-        """The next outcome that is due; None: time to send what waits on disk."""
+        """The next outcome that is due, or `REPLAY`; None: nothing has come for a while."""
         with self._ready:
+            idle = time.monotonic() + LINGER
             while True:
                 now = time.monotonic()
+                if self._ended:
+                    self._leave()
+                    return None
                 if self._waiting and not self._replaying and not self._is_closed(now):
                     self._replaying = True
-                    return None
-                due = self._heap[0][0] if self._heap else None
-                if due is not None and due <= now:
-                    entry = heapq.heappop(self._heap)[2]
+                    return REPLAY
+                entry = self._due(now)
+                if entry is not None:
                     self._active.append(entry)
                     return entry
-                ends = [t - now for t in (due, self._closed_until if self._waiting else None) if t]
-                self._ready.wait(max(0.01, min(ends)) if ends else None)
+                later = self._later()
+                # one thread is enough to wait for what comes later
+                if now >= idle and (not later or len(self._threads) > 1):
+                    self._leave()
+                    return None
+                self._ready.wait(max(0.001, min([*later, max(idle, now + 0.001)]) - now))
+
+    def _leave(self) -> None:
+        self._threads.remove(threading.current_thread())
+
+    def _later(self) -> list[float]:
+        """When there is something to do again."""
+        found = [self._heap[0][0]] if self._heap else []
+        return found + ([self._closed_until] if self._waiting and not self._replaying else [])
+
+    def _due(self, now: float) -> Entry | None:
+        while self._heap and self._heap[0][0] <= now:
+            entry = heapq.heappop(self._heap)[2]
+            if all(a.record.run_id != entry.record.run_id for a in self._active):
+                return entry
+            # an earlier word on the same run is under way
+            heapq.heappush(self._heap, (now + BEHIND, next(self._order), entry))
+        return None
 
     def _try(self, entry: Entry) -> None:
         record = entry.record
         with self._ready:
-            if self._newest.get(record.run_id) not in (None, entry):
+            if self._newest.get(record.run_id) is not entry:
                 return  # a newer outcome of the run is on its way
             if self._is_closed():
                 self._keep([record])
+                del self._newest[record.run_id]
                 return
         restore = entry.not_yet >= len(NOT_YET_DELAYS)
         try:
@@ -176,8 +210,7 @@ class Outbox:
                 self._close(error)
             self._again(entry, () if error.is_final else UNAVAILABLE_DELAYS, entry.tries - 1, error)
         except RefusedError as error:
-            self.refused += 1
-            log.error("LangSmith refuses the outcome of run %s: %s", record.run_id, error)
+            self._refuse(record, error)
             self._done(entry)
         except Exception as error:  # the worker must live; the outcome waits for a better version
             self._again(entry, (), 0, error)
@@ -245,8 +278,7 @@ class Outbox:
         try:
             self._send(record, again=True, restore=True)
         except RefusedError as error:
-            self.refused += 1
-            log.error("LangSmith refuses the outcome of run %s: %s", record.run_id, error)
+            self._refuse(record, error)
         except (UnavailableError, NotYetError) as error:
             with self._ready:
                 self._close(error)
@@ -266,12 +298,23 @@ class Outbox:
         """
         limit = time.monotonic() + timeout
         with self._ready:
-            while self._heap or self._active or self._replaying:
+            while self._is_busy():
                 left = limit - time.monotonic()
-                if left <= 0 or not any(t.is_alive() for t in self._threads):
+                if left <= 0 or not self._threads:
                     return False
                 self._ready.wait(min(left, 0.05))
             return not self._waiting
+
+    def _is_busy(self) -> bool:
+        resends = self._replaying or (self._waiting and not self._is_closed())
+        return bool(self._heap or self._active or resends)
+
+    def close(self) -> None:
+        """End the threads; what is under way goes to disk."""
+        self.rescue()
+        with self._ready:
+            self._ended = True
+            self._ready.notify_all()
 
     def replay(self) -> None:
         """Try what waits on disk now, whatever failed before."""
@@ -287,6 +330,7 @@ class Outbox:
         with self._ready:
             entries = {id(e): e for e in (*self._active, *(e for *_, e in self._heap))}
             self._heap.clear()
+            self._newest.clear()
             if entries:
                 self._keep([e.record for e in entries.values()])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -33,6 +33,8 @@ _AWAY = (
     LangSmithRequestTimeout,
     requests.exceptions.RequestException,
 )
+RESTORED_TAG = "coord:restored"
+"""Marks a run that was made again because it was lost on its way."""
 FLUSH_SECONDS = 5.0
 """How long a worker waits for LangSmith's client to send the runs that feedback is about."""
 
@@ -94,8 +96,11 @@ class Sender:
     def _deliver(
         self, client: Client, said: Feedback, record: RunRecord, where: Reference, *, again: bool
     ) -> None:
+        """Send one feedback; one that is there already is left, or corrected by a later label."""
         with _translated():
-            if again and _corrected(client, said):
+            if (again or where.corrected) and _is_there(client, said):
+                if where.corrected:
+                    _correct(client, said)
                 return
             try:
                 client.create_feedback(
@@ -113,7 +118,7 @@ class Sender:
                     stop_after_attempt=1,
                 )
             except LangSmithConflictError:
-                _corrected(client, said)
+                _correct(client, said)
 
     def _project(self, client: Client, name: str) -> Any:
         if name not in self._projects:
@@ -123,30 +128,51 @@ class Sender:
     def _restore(self, client: Client, record: RunRecord, where: Reference) -> None:
         """Make a root again that was lost on its way, as far as its record knows it."""
         start = _time(where.start) or datetime.fromtimestamp(record.started_at, timezone.utc)
-        with _translated():
+        order = _order(start, where.trace_id)
+        self._create(client, record, where, id=where.trace_id, dotted_order=order, start_time=start)
+        if where.target != where.trace_id:  # a run inside a trace of the user's
+            began = max(start, datetime.fromtimestamp(record.started_at, timezone.utc))
+            self._create(
+                client,
+                record,
+                where,
+                id=where.target,
+                parent_run_id=where.trace_id,
+                dotted_order=f"{order}.{_order(began, where.target)}",
+                start_time=began,
+            )
+
+    def _create(self, client: Client, record: RunRecord, where: Reference, **run: Any) -> None:
+        with _translated(), suppress(LangSmithConflictError):  # it is there after all
             client.create_run(
                 where.name,
                 {},
                 "chain",
                 project_name=where.project,
-                id=where.trace_id,
                 trace_id=where.trace_id,
-                dotted_order=f"{start:%Y%m%dT%H%M%S%f}Z{where.trace_id}",
-                start_time=start,
                 end_time=datetime.fromtimestamp(record.finished_at or 0, timezone.utc),
                 error=record.error,
-                tags=[*record.tags, "coord:restored"],
+                tags=[*record.tags, RESTORED_TAG],
                 extra={"metadata": told(record)},
+                **run,
             )
 
 
-def _corrected(client: Client, said: Feedback) -> bool:
-    """Correct a feedback that is there; whether it was."""
+def _is_there(client: Client, said: Feedback) -> bool:
     try:
-        client.update_feedback(said.id, score=said.score, value=said.value, comment=said.comment)
+        client.read_feedback(said.id)
     except LangSmithNotFoundError:
         return False
     return True
+
+
+def _correct(client: Client, said: Feedback) -> None:
+    client.update_feedback(said.id, score=said.score, value=said.value, comment=said.comment)
+
+
+def _order(start: datetime, run_id: str) -> str:
+    """A run's part of LangSmith's dotted order."""
+    return f"{start:%Y%m%dT%H%M%S%f}Z{run_id}"
 
 
 def _time(text: str) -> datetime | None:

@@ -43,8 +43,9 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _pooled(thread: threading.Thread) -> bool:
-    """Idle workers of the SDK's module-wide pool are the process's, not a test's; so is tqdm's."""
-    return thread.name.startswith(("ThreadPoolExecutor", "asyncio_", "tqdm_monitor"))
+    """Threads that are the process's, not a test's: idle pools, and our deliveries to listeners."""
+    ours = ("coord-Store", "coord-LangSmith", "coord-goal")
+    return thread.name.startswith(("ThreadPoolExecutor", "asyncio_", "tqdm_monitor", *ours))
 
 
 @pytest.fixture
