@@ -14,7 +14,7 @@ from ._decide import Accept, Decision, Escalate
 from ._drive import Known, adrive, drive
 from ._edge import HUMAN, STOP, ValidationEdge
 from ._feedback import route_feedback
-from ._loop import attempts
+from ._follow import visiting
 from ._mode import Mode
 from ._outside import Outside, Spec
 from ._retry import Retry, as_retry
@@ -170,7 +170,7 @@ def _sync_wrapper(spec: Spec, outside: Outside) -> Any:
             return serve(*given, **named)
 
         visit = step()
-        decision = drive(attempts(visit), visit, execute, known)
+        decision = drive(visiting(visit), visit, execute, known)
         return _ended(spec, visit, decision, args, kwargs)
 
     return call
@@ -210,7 +210,7 @@ def _async_wrapper(spec: Spec, outside: Outside) -> Any:
             return await said if hasattr(said, "__await__") else said
 
         visit = step()
-        decision = await adrive(attempts(visit), visit, execute, known)
+        decision = await adrive(visiting(visit), visit, execute, known)
         ended = _ended(spec, visit, decision, args, kwargs)
         return await ended if hasattr(ended, "__await__") else ended
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from ._clock import current_clock
 from ._decide import Decision
-from ._follow import followed
+from ._follow import followed, visiting
 from ._judge import EXECUTE, Judge, Judging, Op
-from ._loop import attempts, settling
+from ._loop import settling
 from ._parts import parts
 from ._retry import Retry
 from ._step import Step, current
@@ -126,12 +126,20 @@ def _spawned(call: Callable[[], Any]) -> concurrent.futures.Future[Any]:
 
     def work() -> None:
         try:
-            future.set_result(context.run(call))
+            future.set_result(context.run(_in_a_thread, call))
         except BaseException as error:  # handed to the waiting caller
             future.set_exception(error)
 
     threading.Thread(target=work, daemon=True, name="coord-validator").start()
     return future
+
+
+def _in_a_thread(call: Callable[[], Any]) -> Any:
+    """Call a validator where a future carries its answer: a StopIteration would never arrive."""
+    try:
+        return call()
+    except StopIteration as error:
+        raise RuntimeError("it raised StopIteration") from error
 
 
 def _timed(call: Callable[[], Any], timeout: float) -> Any:
@@ -159,7 +167,7 @@ async def _acall(op: Judge) -> Any:
     elif validator.timeout is not None:
         said = asyncio.wrap_future(_spawned(lambda: validator.call(op.output, op.ctx)))
     else:
-        said = asyncio.to_thread(validator.call, op.output, op.ctx)
+        said = asyncio.to_thread(_in_a_thread, lambda: validator.call(op.output, op.ctx))
     if validator.timeout is None:
         return await said
     try:
@@ -180,15 +188,13 @@ def run_step(step: Step, execute: Callable[[Step], Any]) -> Decision:
     Returns:
         `Accept`, `Again` to another step, `Escalate` or `Fail`.
     """
-    loop = attempts(step) if step.run.traces is None else followed(step, attempts(step))
-    decision: Decision = drive(loop, step, execute)
+    decision: Decision = drive(visiting(step), step, execute)
     return decision
 
 
 async def arun_step(step: Step, execute: Callable[[Step], Awaitable[Any]]) -> Decision:
     """The async form of `run_step`."""
-    loop = attempts(step) if step.run.traces is None else followed(step, attempts(step))
-    decision: Decision = await adrive(loop, step, execute)
+    decision: Decision = await adrive(visiting(step), step, execute)
     return decision
 
 

@@ -7,8 +7,15 @@ from typing import Any
 from ._classify import is_control_flow
 from ._edge import START
 from ._judge import EXECUTE, Judging
+from ._loop import attempts
 from ._step import Step
 from ._tracing import Span, close
+
+
+def visiting(step: Step) -> Judging[Any]:
+    """`attempts`, followed by the run's tracers where it has any."""
+    loop = attempts(step)
+    return loop if step.run.traces is None else followed(step, loop)
 
 
 def followed(step: Step, loop: Judging[Any], *, whole: bool = True) -> Judging[Any]:

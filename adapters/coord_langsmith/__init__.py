@@ -10,15 +10,37 @@ if util.find_spec("langsmith") is None:
     raise ImportError('coord_langsmith needs LangSmith: pip install "coord-plugins[langsmith]"')
 
 if TYPE_CHECKING:
+    from ._evaluation import E2EEvaluator, e2e_evaluator, e2e_summary
     from ._listener import LangSmith
+    from ._offline import aevaluate_offline, evaluate_offline
+    from ._offline_result import OfflineResult, OfflineRow
     from ._reading import LangSmithReadError, ProjectReport, langsmith_report
 
-__all__ = ["LangSmith", "LangSmithReadError", "ProjectReport", "langsmith_report"]
+__all__ = [
+    "E2EEvaluator",
+    "LangSmith",
+    "LangSmithReadError",
+    "OfflineResult",
+    "OfflineRow",
+    "ProjectReport",
+    "aevaluate_offline",
+    "e2e_evaluator",
+    "e2e_summary",
+    "evaluate_offline",
+    "langsmith_report",
+]
 
 _LATER = {
+    "E2EEvaluator": "._evaluation",
     "LangSmith": "._listener",
     "LangSmithReadError": "._reading",
+    "OfflineResult": "._offline_result",
+    "OfflineRow": "._offline_result",
     "ProjectReport": "._reading",
+    "aevaluate_offline": "._offline",
+    "e2e_evaluator": "._evaluation",
+    "e2e_summary": "._evaluation",
+    "evaluate_offline": "._offline",
     "langsmith_report": "._reading",
 }
 

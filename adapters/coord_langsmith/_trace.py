@@ -126,7 +126,9 @@ class Trace:
         """One validator's word on one candidate."""
         return self._child(f"validate:{validator.name}", {"output": output}, [])
 
-    def _refer(self, run: Run, *, own: str, trace_id: str, project: str, start: str) -> Reference:
+    def _refer(
+        self, run: Run, *, own: str, trace_id: str, project: str, start: str, name: str
+    ) -> Reference:
         """Who gets the outcome: the trace, unless it has one already."""
         key = self.owner.claim(trace_id, run)
         return Reference(
@@ -134,7 +136,7 @@ class Trace:
             target=trace_id if key == self.owner.key else own,
             project=project,
             key=key,
-            name=run.policy.pipeline,
+            name=name,
             start=start,
             sampled=self.owner.is_sampled(trace_id),
         )
@@ -194,6 +196,7 @@ class OwnTrace(Trace):
             trace_id=str(root.trace_id),
             project=root.session_name or "",
             start=root.trace_start_time.isoformat(),
+            name=root.name,
         ).to_metadata()
 
     def end(self, run: Run, record: RunRecord) -> None:
@@ -242,6 +245,7 @@ class HostTrace(Trace):
             or self.owner.project_here()
             or self.owner.default_project(),
             start=(known.trace_start_time.isoformat() if known is not None else ""),
+            name=self._own.name if self._own is not None else run.policy.pipeline,
         )
         return found.to_metadata()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coord_langsmith import _outbox
+from coord_langsmith import _outbox, _queue
 from coord_langsmith._disk import lost, open_spool
 from coord_langsmith._errors import NotYetError, RefusedError, UnavailableError
 from coord_langsmith._outbox import Outbox
@@ -54,7 +54,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     monkeypatch.setattr(_outbox, "UNAVAILABLE_DELAYS", (0.0, 0.0))
     monkeypatch.setattr(_outbox, "NOT_YET_DELAYS", (0.0, 0.0, 0.0))
     monkeypatch.setattr(_outbox, "COOLDOWN", (3600.0, 7200.0))
-    monkeypatch.setattr(_outbox, "BEHIND", 0.001)
+    monkeypatch.setattr(_queue, "BEHIND", 0.001)
     made: list[Outbox] = []
 
     def one(service: Any) -> Outbox:
@@ -159,7 +159,7 @@ def test_the_queue_is_bounded_and_the_rest_waits_on_disk(
     make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_outbox, "LIMIT", 2)
-    monkeypatch.setattr(_outbox, "WORKERS", 1)
+    monkeypatch.setattr(_queue, "WORKERS", 1)
     service = Service()
     service.gate = threading.Event()
     box = make(service)

@@ -1,0 +1,150 @@
+"""Work that is due now or later, one piece per run at a time, and the threads that do it."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+WORKERS = 4
+"""Threads that work; each does one thing at a time."""
+LINGER = 0.2
+"""Seconds without work after which a thread ends."""
+BEHIND = 0.05
+"""Seconds before a piece is looked at again that must wait for an earlier one of its run."""
+
+
+class Piece(Protocol):
+    """A piece of work."""
+
+    @property
+    def run_id(self) -> str:
+        """Pieces of one run are done one after another, in their order."""
+
+
+class Queue:
+    """Pieces of work and the threads that do them.
+
+    All of it is guarded by `ready`, whose methods' callers hold it where a docstring says so.
+    """
+
+    def __init__(self, work: Callable[[Piece], None], extra: Callable[[], float | None]) -> None:
+        """Prepare it; threads start with the first piece.
+
+        Args:
+            work: Does one piece.
+            extra: When (monotonic seconds) there is other work that `other` does; None: there is
+                none. Called with `ready` held.
+        """
+        self.ready = threading.Condition()
+        self.ended = False
+        self._work = work
+        self._extra = extra
+        self.other: Callable[[], None] = lambda: None
+        self._heap: list[tuple[float, int, Piece]] = []
+        self._order = itertools.count()
+        self._active: list[Piece] = []
+        self._threads: list[threading.Thread] = []
+        self._pid = os.getpid()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def push(self, piece: Piece, delay: float = 0.0) -> None:
+        """Add a piece that is due in `delay` seconds; `ready` is held."""
+        heapq.heappush(self._heap, (time.monotonic() + delay, next(self._order), piece))
+        self.start()
+        self.ready.notify()
+
+    def start(self) -> None:
+        """Have threads for what there is to do; `ready` is held."""
+        wanted = min(WORKERS, len(self._heap) + 1)
+        for number in range(len(self._threads), wanted):
+            name = f"coord-langsmith-{number}"
+            thread = threading.Thread(target=self._run, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def take_all(self) -> list[Piece]:
+        """Everything that is not done, taken out where it is not begun; `ready` is held."""
+        pieces = [*self._active, *(piece for *_, piece in self._heap)]
+        self._heap.clear()
+        return pieces
+
+    def is_idle(self) -> bool:
+        """Whether nothing is due or under way; `ready` is held."""
+        return not self._heap and not self._active
+
+    def wait(self, is_done: Callable[[], bool], timeout: float) -> bool:
+        """Wait until `is_done`, or no thread is left, or time is up; whether it is done."""
+        limit = time.monotonic() + timeout
+        with self.ready:
+            while not is_done():
+                left = limit - time.monotonic()
+                if left <= 0 or not self._threads:
+                    return False
+                self.ready.wait(min(left, 0.05))
+            return True
+
+    def after_fork(self) -> bool:
+        """Begin empty in a child; whether this is one. The parent does what it has."""
+        if self._pid == os.getpid():
+            return False
+        self._pid = os.getpid()
+        self.ready = threading.Condition()
+        self._heap, self._active, self._threads = [], [], []
+        return True
+
+    # ------------------------------------------------------------------ a thread
+
+    def _run(self) -> None:
+        while self._step():
+            pass
+
+    def _step(self) -> bool:
+        piece = self._next()
+        if piece is None:
+            return False
+        if piece is self:
+            self.other()
+            return True
+        try:
+            self._work(piece)  # type: ignore[arg-type]  # not this queue, so a piece
+        finally:
+            with self.ready:
+                self._active.remove(piece)  # type: ignore[arg-type]  # as above
+                self.ready.notify_all()
+        return True
+
+    def _next(self) -> Piece | Queue | None:
+        """What is due; the queue itself stands for the other work; None: the thread may end."""
+        with self.ready:
+            idle = time.monotonic() + LINGER
+            while not self.ended:
+                now = time.monotonic()
+                other = self._extra()
+                if other is not None and other <= now:
+                    return self
+                piece = self._due(now)
+                if piece is not None:
+                    self._active.append(piece)
+                    return piece
+                later = [t for t in (other, self._heap[0][0] if self._heap else None) if t]
+                # one thread is enough to wait for what comes later
+                if now >= idle and (not later or len(self._threads) > 1):
+                    break
+                self.ready.wait(max(0.001, min([*later, max(idle, now + 0.001)]) - now))
+            self._threads.remove(threading.current_thread())
+            return None
+
+    def _due(self, now: float) -> Piece | None:
+        while self._heap and self._heap[0][0] <= now:
+            piece = heapq.heappop(self._heap)[2]
+            if all(a.run_id != piece.run_id for a in self._active):
+                return piece
+            heapq.heappush(self._heap, (now + BEHIND, next(self._order), piece))
+        return None
