@@ -43,8 +43,11 @@ def followed(step: Step, loop: Judging[Any], *, whole: bool = True) -> Judging[A
             executes = op is EXECUTE
             if executes:
                 close(repeat, value, failed)
-                done, value, failed = len(step.events), None, None
-                repeat = traces.repeat(step, before + done + 1) if done > first else []
+                number = before + len(step.events) + 1
+                if failed is not None and not repeat:
+                    traces.failed(step, number - 1)
+                value, failed = None, None
+                repeat = traces.repeat(step, number) if len(step.events) > first else []
             try:
                 answer = yield op
             except BaseException as error:  # the loop's own affair

@@ -48,6 +48,12 @@ class RunTrace(Protocol):
     def repeat(self, step: Step, number: int) -> Span | None:
         """An execution after the visit's first begins here; `step.events[-1]` says why."""
 
+    def failed(self, step: Step, number: int) -> None:
+        """Execution `number`, which had no span of its own, raised and is repeated.
+
+        `step.events[-1]` says what it raised, when it began and how long it took.
+        """
+
     def judge(self, step: Step, validator: Validator, output: Any) -> Span | None:
         """A validator of the step's edge is asked here."""
 
@@ -92,6 +98,11 @@ class Traces:
     def repeat(self, step: Step, number: int) -> list[Span]:
         """A repeat begins."""
         return _opened([quietly(t.repeat, step, number) for t in self._traces])
+
+    def failed(self, step: Step, number: int) -> None:
+        """An execution without a span of its own raised and is repeated."""
+        for trace in self._traces:
+            quietly(trace.failed, step, number)
 
     def judge(self, step: Step, validator: Validator, output: Any) -> list[Span]:
         """A validator is asked."""

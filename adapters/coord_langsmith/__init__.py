@@ -10,6 +10,7 @@ if util.find_spec("langsmith") is None:
     raise ImportError('coord_langsmith needs LangSmith: pip install "coord-plugins[langsmith]"')
 
 if TYPE_CHECKING:
+    from ._client import bounded_client
     from ._evaluation import E2EEvaluator, e2e_evaluator, e2e_summary
     from ._listener import LangSmith
     from ._offline import aevaluate_offline, evaluate_offline
@@ -24,6 +25,7 @@ __all__ = [
     "OfflineRow",
     "ProjectReport",
     "aevaluate_offline",
+    "bounded_client",
     "e2e_evaluator",
     "e2e_summary",
     "evaluate_offline",
@@ -38,6 +40,7 @@ _LATER = {
     "OfflineRow": "._offline_result",
     "ProjectReport": "._reading",
     "aevaluate_offline": "._offline",
+    "bounded_client": "._client",
     "e2e_evaluator": "._evaluation",
     "e2e_summary": "._evaluation",
     "evaluate_offline": "._offline",

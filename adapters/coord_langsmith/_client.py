@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import requests
 from langsmith import Client
 from urllib3.util import Retry
@@ -35,6 +37,20 @@ def check_client(client: Client) -> None:
             "LangSmith's client no longer has _should_sample, which tells whether a trace is sent; "
             f"the last version that was tested is {TESTED}"
         )
+
+
+def bounded_client(**options: Any) -> Client:
+    """A client for LangSmith's tracing that gives up soon, for processes that must end.
+
+    While LangSmith does not answer, its default client keeps a process from ending for a minute and
+    longer. Give this one to `langsmith.configure(client=...)`, which then is what LangGraph, your
+    own traced functions and `LangSmith()` use. Runs that it gives up are lost; their outcomes are
+    not, and bring their roots along.
+
+    Args:
+        **options: As for `langsmith.Client`; they win.
+    """
+    return Client(**{"retry_config": Retry(total=0), "timeout_ms": TIMEOUT_MS, **options})
 
 
 def bounded(of: Client) -> Client:

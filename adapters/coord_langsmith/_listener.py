@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from coord_plugins import (
     PolicyError,
     Run,
     RunFinished,
+    RunPaused,
     RunRecord,
 )
 
@@ -30,10 +31,12 @@ from ._client import bounded, check_client
 from ._disk import open_spool
 from ._feedback import PREFIX, SUB, Reference
 from ._outbox import Outbox
-from ._send import Sender
+from ._send import FLUSH_SECONDS, Sender
 from ._trace import HostTrace, OwnTrace
 
 log = logging.getLogger("coord_plugins.langsmith")
+KEY = "outcome"
+"""The outcome's feedback key, as a rule."""
 KEPT = 10_000
 """Runs and traces that are remembered, for labels that come later and for one outcome a trace."""
 
@@ -53,7 +56,7 @@ class LangSmith:
         project: str | None = None,
         client: Client | None = None,
         *,
-        key: str = "outcome",
+        key: str = KEY,
         payloads: bool = True,
         extend_retention: bool = False,
         spool: str | os.PathLike[str] | None = None,
@@ -86,15 +89,18 @@ class LangSmith:
         self._lock = threading.Lock()
         self._owners: OrderedDict[str, str] = OrderedDict()
         self._records: OrderedDict[str, RunRecord] = OrderedDict()
+        self._late: OrderedDict[str, Callable[[], Any]] = OrderedDict()
+        # a run may have several listeners, each with a key of its own
+        self._prefix = PREFIX if key == KEY else f"{PREFIX}{key}."
         self.traced = self.sampled_out = self.unknown = 0
         self._seen: tuple[Client, int] | None = None
         self._complained = False
         if client is not None:
             check_client(client)
-        sender = Sender(
+        self._sender = Sender(
             self._feedback_client, self._tracing_client, extend_retention=extend_retention
         )
-        self._outbox = Outbox(sender.send, open_spool(None if spool is None else Path(spool)))
+        self._outbox = Outbox(self._send, open_spool(None if spool is None else Path(spool)))
 
     def __repr__(self) -> str:
         return f"LangSmith(project={self.project!r}, key={self.key!r})"
@@ -183,6 +189,27 @@ class LangSmith:
                 self._owners.popitem(last=False)
         return self.key if owner == run.run_id else self.key + SUB
 
+    def kept(self, reference: Reference) -> dict[str, Any]:
+        """A reference as the run's record keeps it, under names of this listener's own.
+
+        Args:
+            reference: Where the run stands.
+        """
+        found = reference.to_metadata()
+        return {self._prefix + k.removeprefix(PREFIX): v for k, v in found.items()}
+
+    def later(self, run_id: str, update: Callable[[], Any]) -> None:
+        """Add something to a run once LangSmith has it.
+
+        Args:
+            run_id: The run of ours.
+            update: Tells LangSmith's client.
+        """
+        with self._lock:
+            self._late[run_id] = update
+            while len(self._late) > KEPT:
+                self._late.popitem(last=False)
+
     @contextmanager
     def tracing(self, on: bool) -> Iterator[None]:
         """Inside, LangSmith's tracing is on or off, whatever the environment says.
@@ -198,9 +225,34 @@ class LangSmith:
     def on_event(self, event: Event) -> None:
         """Take one event."""
         if isinstance(event, RunFinished):
-            self._finished(event.record)
+            self._finished(self._read(event.record))
+        elif isinstance(event, RunPaused) and event.record.run_id in self._late:
+            self.client.flush(FLUSH_SECONDS)
+            self._update(event.record.run_id)
         elif isinstance(event, OutcomeRecorded):
             self._labelled(event)
+
+    def _read(self, record: RunRecord) -> RunRecord:
+        """A record with the reference that this listener has kept in it, and no other's."""
+        if self._prefix == PREFIX:
+            return record
+        others = {k: v for k, v in record.metadata.items() if not k.startswith(PREFIX)}
+        own = {
+            PREFIX + k.removeprefix(self._prefix): v
+            for k, v in record.metadata.items()
+            if k.startswith(self._prefix)
+        }
+        return replace(record, metadata={**others, **own})
+
+    def _send(self, record: RunRecord, *, again: bool, restore: bool) -> None:
+        self._sender.send(record, again=again, restore=restore)
+        self._update(record.run_id)
+
+    def _update(self, run_id: str) -> None:
+        with self._lock:
+            update = self._late.pop(run_id, None)
+        if update is not None:
+            update()
 
     def _finished(self, record: RunRecord) -> None:
         reference = Reference.of(record)
@@ -215,7 +267,9 @@ class LangSmith:
 
     def _labelled(self, event: OutcomeRecorded) -> None:
         """A label came later: correct the feedback of the run that it is about."""
-        record = self._records.get(event.run_id) or event.record
+        record = self._records.get(event.run_id)
+        if record is None and event.record is not None:
+            record = self._read(event.record)
         if record is None:
             self.unknown += 1
             log.warning(
@@ -256,6 +310,11 @@ class LangSmith:
             timeout: Seconds.
         """
         return self._outbox.flush(timeout)
+
+    @property
+    def waiting_in(self) -> Path:
+        """The directory where outcomes wait that could not be sent."""
+        return self._outbox.spool.directory
 
     def replay(self) -> None:
         """Try now what waits on disk, whatever failed before."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
+from datetime import datetime, timedelta, timezone
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +124,16 @@ class Trace:
         inputs = {k: v for k, v in inputs.items() if v is not None}
         return self._child(f"attempt {number}", inputs, [f"{RETRY_TAG}{number}"])
 
+    def failed(self, step: Step, number: int) -> None:
+        """An execution that stood directly under its step raised: it gets a run after the fact."""
+        parent, last = self._parent(), step.events[-1]
+        if parent is None:
+            return
+        start = datetime.fromtimestamp(last.started_at, timezone.utc)
+        made = parent.create_child(f"attempt {number}", "chain", start_time=start)
+        made.end(error=clean(last.error), end_time=start + timedelta(seconds=last.duration))
+        made.post()
+
     def judge(self, step: Step, validator: Validator, output: Any) -> Child | None:
         """One validator's word on one candidate."""
         return self._child(f"validate:{validator.name}", {"output": output}, [])
@@ -190,14 +202,15 @@ class OwnTrace(Trace):
     def reference(self, run: Run) -> Mapping[str, Any]:
         """Where the root is."""
         root = self.root
-        return self._refer(
+        found = self._refer(
             run,
             own=str(root.id),
             trace_id=str(root.trace_id),
             project=root.session_name or "",
             start=root.trace_start_time.isoformat(),
             name=root.name,
-        ).to_metadata()
+        )
+        return self.owner.kept(found)
 
     def end(self, run: Run, record: RunRecord) -> None:
         """End the root; what is said of the outcome comes last, so that no child inherits it."""
@@ -247,7 +260,7 @@ class HostTrace(Trace):
             start=(known.trace_start_time.isoformat() if known is not None else ""),
             name=self._own.name if self._own is not None else run.policy.pipeline,
         )
-        return found.to_metadata()
+        return self.owner.kept(found)
 
     def end(self, run: Run, record: RunRecord) -> None:
         """Add to LangGraph's own run what is said of the outcome, after all its children."""
@@ -255,7 +268,8 @@ class HostTrace(Trace):
         if own is None or own.end_time is None:
             return
         tags = [t for t in record.tags if t not in (own.tags or ())]
-        own.client.update_run(
+        update = partial(
+            own.client.update_run,
             own.id,
             trace_id=own.trace_id,
             parent_run_id=own.parent_run_id,
@@ -265,6 +279,12 @@ class HostTrace(Trace):
             extra={**own.extra, "metadata": {**own.metadata, **told(record)}},
             tags=[*(own.tags or ()), *tags],
         )
+        queue = own.client.tracing_queue
+        if queue is not None and queue.unfinished_tasks:
+            # it keeps no order among the parts of one run: LangGraph's own end must be out of it
+            self.owner.later(record.run_id, update)
+        else:
+            update()
 
 
 def told(record: RunRecord) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import typer
 from coord_plugins.errors import CoordError
 
 from ._common import JsonOption, StoreOption, print_json, print_rich
+from ._listeners import installed
 
 _HOSTS = {
     "langgraph": "langgraph",
@@ -55,6 +56,7 @@ def examine(store: str | None) -> dict[str, Any]:
         "store": _store(store),
         "telemetry": _telemetry(),
         "hidden_retries": _hidden_retries(),
+        "traces": {name: kind.describe() for name, kind in installed().items()},
     }
 
 
@@ -160,6 +162,11 @@ def _rendered(found: dict[str, Any]) -> Any:
             kept.add_row(name, f"{value:,}" if type(value) is int else str(value))
     parts: list[Any] = [Text("Versions", style="cyan"), table]
     parts += [Text("\nConfiguration", style="cyan"), settings, Text("\nStore", style="cyan"), kept]
+    for name, about in found["traces"].items():
+        rows = Table(box=None, padding=(0, 2, 0, 0), show_header=False, show_edge=False)
+        for key, value in about.items():
+            rows.add_row(key, f"{value:,}" if type(value) is int else str(value))
+        parts += [Text(f"\nTraces in {name}", style="cyan"), rows]
     for host in found["telemetry"]:
         by = " and ".join(host["switched_off_by"])
         state = f"on; {host['mend']} switches it off" if host["on"] else f"off ({by})"

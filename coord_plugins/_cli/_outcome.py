@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coord_plugins.errors import PolicyError
 
 from ._common import JsonOption, StoreOption, print_json
+
+if TYPE_CHECKING:
+    from coord_plugins import RunRecord
 
 
 def register(app: typer.Typer) -> None:
@@ -51,9 +54,25 @@ def outcome_command(  # typer reads options from parameters
         )
         record = opened.get_run(labelled)
     outcome = None if record is None else record.outcome
+    told = {} if record is None else _tell(record)
     if as_json:
-        print_json({"run_id": labelled, "passed": passed, "source": source, "outcome": outcome})
-    elif outcome is None:
+        said = {"run_id": labelled, "passed": passed, "source": source, "outcome": outcome}
+        print_json({**said, "traces": told})
+        return
+    for name, how in told.items():
+        typer.echo(f"{name}: {how}")
+    if outcome is None:
         typer.echo(f"{labelled}: the label is kept; the store has no such run yet")
     else:
         typer.echo(f"{labelled}: {outcome}")
+
+
+def _tell(record: RunRecord) -> dict[str, str]:
+    """Correct the outcome where the run was traced; what became of it, by name."""
+    from ._listeners import installed
+
+    found = {}
+    for name, kind in installed().items():
+        if kind.has_traced(record):
+            found[name] = kind.correct(record)
+    return found

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coord_plugins.errors import CoordError, PolicyError
+
 from ._common import DEMO_STORE, JsonOption, print_json, print_rich
+from ._listeners import commands_of
 
 if TYPE_CHECKING:
     from ..demo import Demo
@@ -42,12 +47,21 @@ def demo_command(
         str | None,
         typer.Option("--store", help="Add the runs to this store. Default: a new .coord/demo.db."),
     ] = None,
+    langsmith: Annotated[
+        bool,
+        typer.Option(
+            "--langsmith", help="Trace the attached pipeline in LangSmith, and read it back."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """A billing desk's tickets through a bare pipeline and one with validation edges."""
     from ..demo import run_demo
 
+    service = commands_of("langsmith") if langsmith else None
+    traced = None if service is None else service.tracer(_project(service, framework))
     place = store or _fresh_store()
+    began = time.time()
     with _bar() as progress:
         found = run_demo(
             framework=framework,
@@ -55,14 +69,68 @@ def demo_command(
             seed=seed,
             model=model,
             store=place,
+            traced=traced,
             progress=progress,
         )
+    read_back, failed = _read_back(service, traced, found, began)
     if as_json:
-        print_json(found.to_dict())
+        print_json({**found.to_dict(), **({"langsmith": read_back} if read_back else {})})
+    else:
+        _print(found)
+        if read_back is not None:
+            print_rich("", *_traced(read_back))
+    if failed is not None:  # after the result: it took its time to come by
+        raise failed
+    if as_json:
         return
-    _print(found)
     where = "" if store is None else f" --store {store}"
     print_rich("", f"Recorded in {place}. Look closer with: coord report{where} --by trial")
+
+
+def _read_back(
+    service: Any, traced: Any, found: Demo, began: float
+) -> tuple[dict[str, Any] | None, CoordError | None]:
+    """What LangSmith says of the attached runs, or why it says nothing."""
+    if service is None:
+        return None, None
+    try:
+        return service.read_back(traced, found.attached, began), None
+    except CoordError as error:
+        return None, error
+
+
+def _project(service: Any, framework: str) -> str:
+    """LangSmith's project: the environment's, or one of the demo's own.
+
+    Raises:
+        PolicyError: No key is set for LangSmith.
+    """
+    about = service.describe()
+    if not about["api_key"]:
+        raise PolicyError(
+            "--langsmith: set LANGSMITH_API_KEY, and LANGSMITH_ENDPOINT where it is not "
+            f"{about['endpoint']}"
+        )
+    named = os.environ.get("LANGSMITH_PROJECT") or os.environ.get("LANGCHAIN_PROJECT")
+    return named or f"coord-demo-{framework}"
+
+
+def _traced(read: Mapping[str, Any]) -> Iterator[str]:
+    """What LangSmith says of the attached runs, beside what the store says."""
+    yield f"[cyan]In LangSmith[/], project {read['project']}"
+    runs, stats = read["runs"], read["delivery"]
+    yield (
+        f"{read['labelled']:,} of {runs:,} root traces carry their outcome; "
+        f"{stats['traced'] - stats['sampled_out']:,} of {stats['traced']:,} runs traced"
+    )
+    if read["accuracy"] is None:
+        yield f"no accuracy: {read['withheld']}"
+        return
+    yield (
+        f"end to end {read['accuracy']:.1%} (the store says {read['store_accuracy']:.1%}); "
+        f"node by node it looks like {read['node_success']:.1%}"
+    )
+    yield f"Look closer with: coord langsmith report --project {read['project']}"
 
 
 def _print(found: Demo) -> None:

@@ -171,7 +171,8 @@ def run_demo(
             before = _campaign(wiring, bare, desk, runs, progress)
         with tracing(True):
             after = _campaign(wiring, attached, desk, runs, progress)
-    if not flush(120.0):
+    # what LangSmith has not taken waits on disk, and `traced` says so itself
+    if not flush(120.0) and (traced is None or traced.flush(0.0)):
         raise StoreError("the demo's runs could not all be stored; see the log")
     simulated, tries = model is None, wiring.rate_limit_tries
     own = [r.metadata[HOST_RETRIES] for r in before if r.metadata.get(HOST_RETRIES)]

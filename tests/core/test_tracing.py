@@ -70,6 +70,10 @@ class Recorder:
         last = step.events[-1]
         return self._open(f"attempt {number} after {last.error or last.decision}")
 
+    def failed(self, step: Any, number: int) -> None:
+        self._maybe("failed")
+        self.log.append(f"attempt {number} failed: {step.events[-1].error}")
+
     def judge(self, step: Any, validator: Any, output: Any) -> Any:
         self._maybe("judge")
         return self._open(f"{validator.name}({output!r})")
@@ -133,6 +137,18 @@ def test_a_step_its_repeats_and_its_verdicts_are_followed() -> None:
     assert run.traces is None  # nobody keeps what was traced
 
 
+def test_a_first_execution_that_raises_is_told_when_it_is_repeated() -> None:
+    tracer = Recorder()
+    work = worker(ConnectionError("gone"), "good")
+    with track("p", listeners=[tracer], store="off"):
+        work()
+    assert tracer.log[1:4] == [
+        "root > work#1",
+        "attempt 1 failed: ConnectionError: gone",
+        "work#1 > attempt 2 after ConnectionError: gone",
+    ]
+
+
 def test_the_same_when_awaited() -> None:
     tracer = Recorder()
     work = worker("bad", ConnectionError("gone"), "good", is_async=True)
@@ -184,12 +200,13 @@ def test_a_visit_after_a_loop_back_is_a_repeat_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    "method", ["trace", "enter", "step", "repeat", "judge", "close", "reference", "end"]
+    "method",
+    ["trace", "enter", "step", "repeat", "failed", "judge", "close", "reference", "end"],
 )
 def test_a_tracer_that_fails_costs_the_run_nothing(
     method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    work = worker("bad", ConnectionError("gone"), "good")
+    work = worker(ConnectionError("gone"), "bad", "good")
     tracer = Recorder(fail=method)
     with track("p", goal=lambda out: out == "good", listeners=[tracer], store="off") as run:
         run.output = work()
