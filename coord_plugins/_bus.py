@@ -144,6 +144,9 @@ class Delivery:
         self._queue.clear()
         self._busy, self._under_way = False, []
         self._thread = None
+        own = getattr(self.listener, "after_fork", None)
+        if own is not None:
+            own()
 
 
 _lock = threading.Lock()

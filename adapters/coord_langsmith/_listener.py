@@ -94,7 +94,7 @@ class LangSmith:
         self._prefix = PREFIX if key == KEY else f"{PREFIX}{key}."
         self.traced = self.sampled_out = self.unknown = 0
         self._seen: tuple[Client, int] | None = None
-        self._complained = False
+        self._complained = self._forked = False
         if client is not None:
             check_client(client)
         self._sender = Sender(
@@ -132,7 +132,15 @@ class LangSmith:
     def _tracing_client(self) -> Client | None:
         """The client that sends runs; None in a fork of the process that made it."""
         found, seen = self.client, self._seen
-        return found if seen is not None and seen[1] == os.getpid() else None
+        if seen is not None and seen[1] == os.getpid():
+            return found
+        if not self._forked:
+            self._forked = True
+            log.warning(
+                "LangSmith's client was made before this process was forked, and sends nothing "
+                "from here; outcomes are sent, each with a root that says no more"
+            )
+        return None
 
     def is_usable(self) -> bool:
         """Whether outcomes can go through the client; when not, it is said once."""
@@ -155,7 +163,9 @@ class LangSmith:
             return None
         if run.coord.host.traces_itself:
             return HostTrace(self, run, enabled=enabled)
-        return OwnTrace(self, run) if enabled else None
+        if not enabled:
+            return None
+        return OwnTrace(self, run, is_sent=self._tracing_client() is not None)
 
     def project_here(self) -> str | None:
         """The project that this listener, or the tracing context, names."""
@@ -323,6 +333,12 @@ class LangSmith:
     def rescue(self) -> None:
         """The process ends: what is under way goes to disk."""
         self._outbox.rescue()
+
+    def after_fork(self) -> None:
+        """Begin anew in a child process; the core calls it."""
+        self._lock = threading.Lock()
+        self._outbox.after_fork()
+        self.traced = self.sampled_out = self.unknown = 0
 
     def close(self) -> None:
         """End its threads; what is under way goes to disk."""

@@ -77,7 +77,6 @@ class Outbox:
 
     def put(self, record: RunRecord) -> None:
         """Take an outcome; a newer one of the same run replaces one that still waits."""
-        self._check_fork()
         with self._queue.ready:
             if len(self._queue) >= LIMIT or self._is_closed() or self._queue.ended:
                 self._keep([record])
@@ -230,7 +229,6 @@ class Outbox:
 
     def replay(self) -> None:
         """Try what waits on disk now, whatever failed before."""
-        self._check_fork()
         with self._queue.ready:
             self._closed_until = 0.0
             self._waiting = self._waiting or self.spool.count() > 0
@@ -248,14 +246,16 @@ class Outbox:
 
     def close(self) -> None:
         """End the threads; what is under way, and what still comes, goes to disk."""
-        self.rescue()
         with self._queue.ready:
-            self._queue.ended = True
+            self._queue.ended = True  # first: no thread takes up what goes to disk
+            self.rescue()
             self._queue.ready.notify_all()
 
-    def _check_fork(self) -> None:
-        if self._queue.after_fork():
-            self._newest, self._replaying = {}, False
+    def after_fork(self) -> None:
+        """Begin empty in a child: the parent sends what it has."""
+        self._queue.after_fork()
+        self._newest, self._replaying = {}, False
+        self.sent = self.spooled = self.refused = self.dropped = 0
 
     def stats(self) -> dict[str, Any]:
         """Counts of this process, and what waits on disk from any."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -49,7 +48,6 @@ class Queue:
         self._order = itertools.count()
         self._active: list[Piece] = []
         self._threads: list[threading.Thread] = []
-        self._pid = os.getpid()
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -90,14 +88,10 @@ class Queue:
                 self.ready.wait(min(left, 0.05))
             return True
 
-    def after_fork(self) -> bool:
-        """Begin empty in a child; whether this is one. The parent does what it has."""
-        if self._pid == os.getpid():
-            return False
-        self._pid = os.getpid()
+    def after_fork(self) -> None:
+        """Begin empty in a child: the parent does what it has."""
         self.ready = threading.Condition()
         self._heap, self._active, self._threads = [], [], []
-        return True
 
     # ------------------------------------------------------------------ a thread
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -26,6 +28,7 @@ from ._errors import NotYetError, RefusedError, UnavailableError
 from ._feedback import Feedback, Reference, feedback_of, source_info
 from ._trace import told
 
+_LOG = logging.getLogger("langsmith.client")
 _AWAY = (
     LangSmithAPIError,
     LangSmithConnectionError,
@@ -179,9 +182,25 @@ def _time(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
+class _NotFromHere(logging.Filter):
+    """Drops what this thread logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._here = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.thread != self._here
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
-    """LangSmith's errors as those that say what to do next."""
+    """LangSmith's errors as those that say what to do next.
+
+    Its client writes each with its traceback to the log, also what is no more than "not yet".
+    """
+    quiet = _NotFromHere()
+    _LOG.addFilter(quiet)
     try:
         yield
     except LangSmithNotFoundError as error:
@@ -195,3 +214,5 @@ def _translated() -> Iterator[None]:
         raise UnavailableError(f"{type(error).__name__}: {error}") from error
     except (LangSmithError, ValueError) as error:
         raise RefusedError(f"{type(error).__name__}: {error}") from error
+    finally:
+        _LOG.removeFilter(quiet)

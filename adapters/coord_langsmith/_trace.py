@@ -161,10 +161,12 @@ def _nothing() -> None:
 class OwnTrace(Trace):
     """A run on a host that LangSmith does not trace: the root and the steps are ours."""
 
-    def __init__(self, owner: LangSmith, run: Run) -> None:
+    def __init__(self, owner: LangSmith, run: Run, *, is_sent: bool) -> None:
         super().__init__(owner, run)
+        self._is_sent = is_sent
         self.root = self._begin(run)
-        self.root.post()
+        if is_sent:
+            self.root.post()
 
     def _begin(self, run: Run) -> RunTree:
         name, tags = run.policy.pipeline, list(run.tags)
@@ -177,11 +179,13 @@ class OwnTrace(Trace):
             made.session_name = project
         return made
 
-    def _parent(self) -> RunTree:
+    def _parent(self) -> RunTree | None:
         """The run under way here, where it belongs to this trace; else the root.
 
-        A host's thread or runtime may have a context of its own.
+        A host's thread or runtime may have a context of its own. None: nothing can be sent.
         """
+        if not self._is_sent:
+            return None
         here = get_current_run_tree()
         mine = here is not None and here.trace_id == self.root.trace_id
         return here if mine and here is not None else self.root
@@ -216,7 +220,8 @@ class OwnTrace(Trace):
         """End the root; what is said of the outcome comes last, so that no child inherits it."""
         outputs = _as_outputs(run.output) if self.owner.payloads else {}
         self.root.end(outputs=outputs, error=record.error, metadata=told(record))
-        self.root.patch()
+        if self._is_sent:
+            self.root.patch()
 
 
 def _leave(inside: AbstractContextManager[None]) -> None:

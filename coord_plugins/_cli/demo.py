@@ -97,6 +97,8 @@ def _read_back(
         return service.read_back(traced, found.attached, began), None
     except CoordError as error:
         return None, error
+    finally:
+        traced.close()
 
 
 def _project(service: Any, framework: str) -> str:

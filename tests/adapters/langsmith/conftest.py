@@ -45,7 +45,8 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def _pooled(thread: threading.Thread) -> bool:
     """Threads that are the process's, not a test's: idle pools, and our deliveries to listeners."""
     ours = ("coord-Store", "coord-LangSmith", "coord-goal")
-    return thread.name.startswith(("ThreadPoolExecutor", "asyncio_", "tqdm_monitor", *ours))
+    pools = ("ThreadPoolExecutor", "asyncio_", "tqdm_monitor", "CrewAI", *ours)
+    return thread.name.startswith(pools)
 
 
 @pytest.fixture
