@@ -254,8 +254,8 @@ class LangSmith:
         }
         return replace(record, metadata={**others, **own})
 
-    def _send(self, record: RunRecord, *, again: bool, restore: bool) -> None:
-        self._sender.send(record, again=again, restore=restore)
+    def _send(self, record: RunRecord, *, since: float, again: bool, restore: bool) -> None:
+        self._sender.send(record, since=since, again=again, restore=restore)
         self._update(record.run_id)
 
     def _update(self, run_id: str) -> None:
@@ -337,6 +337,7 @@ class LangSmith:
     def after_fork(self) -> None:
         """Begin anew in a child process; the core calls it."""
         self._lock = threading.Lock()
+        self._sender.after_fork()
         self._outbox.after_fork()
         self.traced = self.sampled_out = self.unknown = 0
 

@@ -32,11 +32,12 @@ COOLDOWN = (5.0, 60.0)
 class Entry:
     """One run's outcome on its way."""
 
-    __slots__ = ("not_yet", "record", "run_id", "tries")
+    __slots__ = ("not_yet", "record", "run_id", "since", "tries")
 
     def __init__(self, record: RunRecord) -> None:
         self.record = record
         self.run_id = record.run_id
+        self.since = time.monotonic()
         self.tries = 0
         """Tries that failed in a way that may still have delivered it."""
         self.not_yet = 0
@@ -57,8 +58,8 @@ class Outbox:
         """Prepare it; threads start with the first outcome.
 
         Args:
-            send: `send(record, again=, restore=)`: delivers one outcome, or raises one of the
-                errors of `_errors`. `again`: an earlier try may have been taken. `restore`: the
+            send: `send(record, since=, again=, restore=)`: delivers one outcome, or raises one of
+                the errors of `_errors`. `since`: when it was taken. `again`: an earlier try may have been taken. `restore`: the
                 root was not found in many tries, so it is made again.
             spool: Where outcomes wait on disk.
         """
@@ -115,7 +116,7 @@ class Outbox:
                 return
         restore = entry.not_yet >= len(NOT_YET_DELAYS)
         try:
-            self._send(record, again=entry.tries > 0, restore=restore)
+            self._send(record, since=entry.since, again=entry.tries > 0, restore=restore)
         except NotYetError as error:
             entry.not_yet += 1
             self._again(entry, NOT_YET_DELAYS[entry.not_yet - 1 :], error)
@@ -202,7 +203,7 @@ class Outbox:
             if record.run_id in self._newest:
                 return True  # a newer outcome of the run is on its way
         try:
-            self._send(record, again=True, restore=True)
+            self._send(record, since=time.monotonic(), again=True, restore=True)
         except RefusedError as error:
             self._refuse(record, error)
         except (UnavailableError, NotYetError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -63,12 +64,19 @@ class Sender:
         self._tracing = tracing
         self._extend = extend_retention
         self._projects: dict[str, Any] = {}
+        self._flushing = threading.Lock()
+        self._flushed = 0.0
 
-    def send(self, record: RunRecord, *, again: bool, restore: bool) -> None:
+    def after_fork(self) -> None:
+        """Begin anew in a child process."""
+        self._flushing = threading.Lock()
+
+    def send(self, record: RunRecord, *, since: float, again: bool, restore: bool) -> None:
         """Deliver one run's feedback.
 
         Args:
             record: The run.
+            since: When it ended or later, monotonic seconds: its runs were given to the client.
             again: Whether an earlier try may have been taken: then what is there is corrected.
             restore: Whether to make the root again where LangSmith does not have it.
 
@@ -83,8 +91,7 @@ class Sender:
         tracing: Client | None = self._tracing()
         restore = restore or tracing is None
         if tracing is not None:
-            with _translated():
-                tracing.flush(FLUSH_SECONDS)  # the run goes first
+            self._flush(tracing, since)
         client = self._client()
         for feedback in feedback_of(record, reference):
             try:
@@ -95,6 +102,16 @@ class Sender:
                 self._restore(client, record, reference)
                 restore = False
                 self._deliver(client, feedback, record, reference, again=again)
+
+    def _flush(self, tracing: Client, since: float) -> None:
+        """Send the runs first; one flush serves all outcomes that were waiting when it began."""
+        with self._flushing:
+            if self._flushed > since:
+                return
+            began = time.monotonic()
+            with _translated():
+                tracing.flush(FLUSH_SECONDS)
+            self._flushed = began
 
     def _deliver(
         self, client: Client, said: Feedback, record: RunRecord, where: Reference, *, again: bool

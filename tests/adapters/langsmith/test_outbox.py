@@ -38,7 +38,7 @@ class Service:
         self.entered = threading.Semaphore(0)
         self.gate: threading.Event | None = None
 
-    def __call__(self, one: RunRecord, *, again: bool, restore: bool) -> None:
+    def __call__(self, one: RunRecord, *, since: float, again: bool, restore: bool) -> None:
         self.calls.append((one.run_id, again, restore))
         self.entered.release()
         if self.gate is not None:
