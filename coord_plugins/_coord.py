@@ -292,8 +292,12 @@ class Coord:
 
 
 def _once(listeners: Iterable[Any]) -> list[Any]:
-    """The same listener given twice hears each event once."""
-    return list({id(listener): listener for listener in listeners}.values())
+    """The same listener given twice hears each event once, and so do two that are equal."""
+    found: list[Any] = []
+    for listener in listeners:
+        if not any(known is listener or known == listener for known in found):
+            found.append(listener)
+    return found
 
 
 def _pick(how: str | Callable[[Any], Any], value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import requests
@@ -10,6 +11,7 @@ from urllib3.util import Retry
 
 from coord_plugins import PolicyError, UnsupportedHostError
 
+log = logging.getLogger("coord_plugins.langsmith")
 TESTED = "0.15.1"
 """LangSmith's latest version that this was tested with."""
 TIMEOUT_MS = (5_000, 15_000)
@@ -31,6 +33,11 @@ def check_client(client: Client) -> None:
             "LangSmith: this client sends OpenTelemetry spans only (tracing_mode='otel'), and "
             "LangSmith gives those ids of their own, so an outcome would find no root; use "
             "tracing_mode='langsmith', or 'hybrid'"
+        )
+    if client.tracing_mode == "hybrid":
+        log.info(
+            "tracing_mode='hybrid': outcomes are on LangSmith's own runs; its OpenTelemetry copy "
+            "has none, and may fall into several traces"
         )
     if not callable(getattr(client, "_should_sample", None)):
         raise UnsupportedHostError(

@@ -101,9 +101,17 @@ class LangSmith:
             self._feedback_client, self._tracing_client, extend_retention=extend_retention
         )
         self._outbox = Outbox(self._send, open_spool(None if spool is None else Path(spool)))
+        self._settings = project, id(client), key, payloads, extend_retention, self.waiting_in
 
     def __repr__(self) -> str:
         return f"LangSmith(project={self.project!r}, key={self.key!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Two with the same settings are one: `configure` and `attach` may both have it."""
+        return isinstance(other, LangSmith) and self._settings == other._settings
+
+    def __hash__(self) -> int:
+        return hash(self._settings)
 
     # ------------------------------------------------------------------ where a run happens
 

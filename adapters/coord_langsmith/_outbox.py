@@ -59,8 +59,9 @@ class Outbox:
 
         Args:
             send: `send(record, since=, again=, restore=)`: delivers one outcome, or raises one of
-                the errors of `_errors`. `since`: when it was taken. `again`: an earlier try may have been taken. `restore`: the
-                root was not found in many tries, so it is made again.
+                the errors of `_errors`. `since`: when it was given to this outbox. `again`: an
+                earlier try may have been taken. `restore`: the root was not found in many tries,
+                so it is made again.
             spool: Where outcomes wait on disk.
         """
         self._send = send

@@ -276,3 +276,17 @@ def test_a_judge_that_raises_stop_iteration_is_a_judge_that_failed() -> None:
 
     run = asyncio.run(main())
     assert run.tallies["work"].validator_errors == 1
+
+
+def test_equal_listeners_are_one() -> None:
+    class Equal(Recorder):
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Equal)
+
+        def __hash__(self) -> int:
+            return 1
+
+    first, second = Equal(), Equal()
+    with track("p", listeners=[first, second], store="off"):
+        pass
+    assert (len(first.log), len(second.log)) == (2, 0)
