@@ -220,9 +220,13 @@ class Outbox:
     def flush(self, timeout: float) -> bool:
         """Wait until nothing is under way; whether all of it is in LangSmith.
 
+        After `close` there is nothing to wait for: what is on disk is another's to send.
+
         Args:
             timeout: Seconds.
         """
+        if self._queue.ended:
+            return True
         return self._queue.wait(self._is_idle, timeout) and not self._waiting
 
     def _is_idle(self) -> bool:
