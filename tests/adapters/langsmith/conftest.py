@@ -11,6 +11,7 @@ import pytest
 from langsmith import run_trees
 from langsmith import utils as ls_utils
 
+from coord_plugins import _bus
 from coord_plugins.testing import LangSmithServer, langsmith_server
 
 
@@ -32,9 +33,12 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith(("LANGSMITH_", "LANGCHAIN_")):
             monkeypatch.delenv(name)
-    before = set(threading.enumerate())
+    before, kept = set(threading.enumerate()), set(_bus._kept)
     forget_caches()
     yield
+    # a listener that outlives its test would hear the labels of the next, and fail their `flush`
+    for key in set(_bus._kept) - kept:
+        del _bus._kept[key]
     forget_caches()
     deadline = time.monotonic() + 5.0
     while left := [t for t in set(threading.enumerate()) - before if not _pooled(t)]:
@@ -45,7 +49,7 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def _pooled(thread: threading.Thread) -> bool:
     """Threads that are the process's, not a test's: idle pools, and our deliveries to listeners."""
     ours = ("coord-Store", "coord-LangSmith", "coord-goal")
-    pools = ("ThreadPoolExecutor", "asyncio_", "tqdm_monitor", "CrewAI", *ours)
+    pools = ("ThreadPoolExecutor", "asyncio_", "tqdm_monitor", "CrewAI", "LanceDB", *ours)
     return thread.name.startswith(pools)
 
 
