@@ -13,6 +13,7 @@ from ._disk import lost, open_spool
 from ._feedback import Reference
 from ._listener import LangSmith
 from ._reading import langsmith_report
+from ._send import UNKNOWN
 
 HOSTED = "https://api.smith.langchain.com"
 SECONDS = 20.0
@@ -49,7 +50,10 @@ def correct(record: RunRecord) -> str:
     label = OutcomeRecorded(record.run_id, record.passed, at, record.source, *words, record)
     with closing(LangSmith()) as listener:
         listener.on_event(label)
-        if listener.flush(SECONDS):
+        sent = listener.flush(SECONDS)
+        if listener.stats()["refused"]:
+            return f"not corrected: {UNKNOWN}"
+        if sent:
             return "corrected"
         return f"not corrected yet; it waits in {listener.waiting_in}"
 

@@ -41,6 +41,9 @@ class Reference:
     corrected: bool = False
     """Whether a label came after the run's end: it replaces what LangSmith has."""
 
+    foreign: bool = False
+    """Whether that label's run is known from a store alone: the trace may be elsewhere."""
+
     def to_metadata(self) -> dict[str, Any]:
         """As a record keeps it."""
         return {f"{PREFIX}{name}": value for name, value in vars(self).items()}

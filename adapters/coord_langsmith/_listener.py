@@ -285,9 +285,9 @@ class LangSmith:
 
     def _labelled(self, event: OutcomeRecorded) -> None:
         """A label came later: correct the feedback of the run that it is about."""
-        record = self._records.get(event.run_id)
+        record, foreign = self._records.get(event.run_id), False
         if record is None and event.record is not None:
-            record = self._read(event.record)
+            record, foreign = self._read(event.record), True
         if record is None:
             self.unknown += 1
             log.warning(
@@ -305,7 +305,11 @@ class LangSmith:
             source=event.source,
             explanation=event.explanation,
             goal_error=event.goal_error,
-            metadata={**record.metadata, f"{PREFIX}corrected": True},
+            metadata={
+                **record.metadata,
+                f"{PREFIX}corrected": True,
+                **({f"{PREFIX}foreign": True} if foreign else {}),
+            },
         )
         self._remember(record)
         self._outbox.put(record)

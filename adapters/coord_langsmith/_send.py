@@ -37,6 +37,7 @@ _AWAY = (
     LangSmithRequestTimeout,
     requests.exceptions.RequestException,
 )
+UNKNOWN = "LangSmith does not know its trace; is this the workspace where it was traced?"
 RESTORED_TAG = "coord:restored"
 """Marks a run that was made again because it was lost on its way."""
 FLUSH_SECONDS = 5.0
@@ -99,6 +100,8 @@ class Sender:
             except NotYetError:
                 if not restore:
                     raise
+                if reference.foreign:
+                    raise RefusedError(UNKNOWN) from None
                 self._restore(client, record, reference)
                 restore = False
                 self._deliver(client, feedback, record, reference, again=again)

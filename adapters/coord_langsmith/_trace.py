@@ -92,7 +92,6 @@ class Trace:
     def __init__(self, owner: LangSmith, run: Run) -> None:
         self.owner = owner
         self.outer = get_current_run_tree()
-        self._undo: Any = None
 
     def _child(self, name: str, inputs: dict[str, Any], tags: list[str]) -> Child | None:
         parent = self._parent()

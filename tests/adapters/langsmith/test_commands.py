@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from typer.testing import CliRunner
 
 from coord_plugins import flush, track
 from coord_plugins._cli._app import app
-from coord_plugins.testing import LangSmithServer
+from coord_plugins.testing import LangSmithServer, langsmith_server
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +96,24 @@ def test_while_the_service_is_away_the_correction_waits(
     assert listener.flush(10)
     listener.close()
     assert outcome(traced)[:2] == (0, "silent_failure.first_pass")
+
+
+def test_a_trace_of_another_workspace_is_not_made_up(traced: LangSmithServer) -> None:
+    run_id = traced_run(True)
+    command = "from coord_langsmith import _outbox; _outbox.NOT_YET_DELAYS = (0.0,); "
+    command += "from coord_plugins._cli import main; main()"
+    with langsmith_server() as other:
+        said = subprocess.run(
+            [sys.executable, "-c", command, "outcome", run_id, "--failed", "--store", "runs.db"],
+            env={**os.environ, **other.environment()},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert other.runs == other.feedback == []
+    assert "langsmith: not corrected: LangSmith does not know its trace" in said.stdout
+    assert said.stdout.endswith(f"{run_id}: silent_failure.first_pass\n")  # in the store it is
 
 
 def test_a_run_that_was_not_traced_is_only_labelled(traced: LangSmithServer) -> None:

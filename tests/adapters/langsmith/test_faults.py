@@ -1,4 +1,4 @@
-"""LangSmith away, hanging or refusing: the run does not notice, and no outcome is lost or doubled."""
+"""LangSmith away, hanging or refusing: no run notices, and no outcome is lost or doubled."""
 
 from __future__ import annotations
 
