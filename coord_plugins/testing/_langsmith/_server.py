@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import uuid
 from importlib import import_module
 from typing import Any, Literal
@@ -217,6 +218,8 @@ class LangSmithServer:
 
     def close(self) -> None:
         """Close the clients that `client` made, which send what they have, and then the server."""
+        if sys.is_finalizing():  # nobody closed it in time: no thread is left to wait for
+            return
         self.recover()
         for client in self._clients:
             # its thread asks for /info when it begins, and would look for a server that is gone
@@ -225,6 +228,8 @@ class LangSmithServer:
         self._stop()
 
     def _stop(self) -> None:
+        if sys.is_finalizing():
+            return
         self._faults.clear()
         if self._listener:
             self._listener.close()

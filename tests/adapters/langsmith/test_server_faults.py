@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -199,3 +201,18 @@ def test_the_port_can_be_chosen() -> None:
     with langsmith_server(port=port) as second:
         assert second.url == first.url
         assert second.client().info.version == "0.18.0"
+
+
+def test_a_server_that_nobody_closes_does_not_keep_the_process() -> None:
+    code = (
+        "import langsmith\n"
+        "from coord_plugins.testing import langsmith_server\n"
+        "held = langsmith_server()\n"
+        "server = held.__enter__()\n"
+        "client = server.client()\n"
+        "print(client.info.version)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "0.18.0\n"
