@@ -21,7 +21,7 @@ from sybil import Document, Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser
 
-from coord_plugins import OUTCOMES, Budget, Retry, ValidationEdge, Validator, _config, host
+from coord_plugins import OUTCOMES, Budget, Retry, ValidationEdge, Validator, _bus, _config, host
 
 ROOT = Path(__file__).parent.parent
 TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")]
@@ -32,6 +32,8 @@ PACKAGES = (
     "coord_langgraph",
     "coord_autogen",
     "coord_crewai",
+    "coord_langsmith",
+    "coord_plugins.cli",
     "coord_plugins.host",
     "coord_plugins.testing",
     "coord_plugins.testing.conformance",
@@ -87,11 +89,15 @@ def name_of(page: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each page runs from its top to its end, in an empty directory."""
-    if page.name in ("crewai.md", "README.md"):
+    if page.name in ("crewai.md", "langsmith.md", "README.md"):
         pytest.importorskip("crewai")
-    if page.name in ("autogen.md", "README.md"):
+    if page.name in ("autogen.md", "langsmith.md", "README.md"):
         pytest.importorskip("autogen_agentchat")
+    if page.name in ("langsmith.md", "README.md"):
+        pytest.importorskip("langsmith")
     monkeypatch.chdir(tmp_path)
+    # a listener lives as long as its process, and would hear the labels of the next page
+    monkeypatch.setattr(_bus, "_kept", {})
     for example in documents(page).examples():
         example.evaluate()
 
@@ -120,7 +126,7 @@ def slug(heading: str) -> str:
 def test_every_public_name_is_documented(package: str) -> None:
     """docs/api.md has one line for each name of `__all__`, and none for a name that is gone."""
     host = package.removeprefix("coord_")
-    if host in ("langgraph", "autogen_agentchat", "crewai"):
+    if host in ("langgraph", "autogen_agentchat", "crewai", "langsmith"):
         pytest.importorskip(host)
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     [section] = re.findall(

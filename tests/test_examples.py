@@ -140,9 +140,34 @@ PROMISED = {
         "letters: success 3 of 3, $0.0065",
         "add up to the same $0.0065",
     ],
+    "langsmith_outcomes.py": [
+        "T-3  silent_failure.first_pass",
+        "T-1 [chain] success attempts=1 cost_usd=0 outcome.first_try=1 outcome=1(success.first",
+        "T-2 [chain] success attempts=2 cost_usd=0 outcome.first_try=0 outcome=1(success.unjudged)",
+        "    validate:cites_a_line [chain] success #validate:rejected\n    attempt 2 ",
+        "outcome=0(silent_failure.first_pass)",
+        "outcome=0(escalated.unjudged)",
+        "by its steps: 16 of 16 without an error",
+        "coord-example: 2 of 4 runs did their job: 50.0 % [15.0, 85.0]",
+        "at the first try: 1",
+    ],
+    "langsmith_evaluate.py": [
+        "e2e: 2 of 4 runs did their job: 50.0 % [15.0, 85.0] (4 examples x 1)",
+        "2 success, 1 failure, 1 error",
+        "without those that raised: 66.7 %",
+        "naive  average 0.667, 2 errors left out",
+        "e2e    average 0.500, 0 errors left out",
+        "because: {'error': 2, 'failure': 2, 'success': 4}",
+        "e2e.completed_only   0.667",
+        "e2e.pass_hat_2       0.500",
+        "e2e.success_rate     0.500",
+    ],
 }
 """What each script prints, in this order."""
-THEIR_WARNINGS = {"crewai": ["ignore::ImportWarning", "ignore::DeprecationWarning"]}
+THEIR_WARNINGS = {
+    "crewai": ["ignore::ImportWarning", "ignore::DeprecationWarning"],
+    "langsmith": ["ignore:ast.Str is deprecated:DeprecationWarning"],
+}
 """What a host warns of in its own code; Python shows neither kind by default."""
 
 
@@ -152,12 +177,14 @@ def test_it_runs_and_prints(
 ) -> None:
     """Warnings are errors; nothing is printed to stderr; the promised numbers are there."""
     host = script.partition("_")[0]
-    package = {"autogen": "autogen_agentchat", "crewai": "crewai"}.get(host)
+    packages = {"autogen": "autogen_agentchat", "crewai": "crewai", "langsmith": "langsmith"}
+    package = packages.get(host)
     if package and find_spec(package) is None:  # importing it here would take seconds
         pytest.skip(f"{host} is not installed")
     warned = [f"-W{action}" for action in ("error", *THEIR_WARNINGS.get(host, ()))]
     paths = [str(ROOT), str(ROOT / "adapters")]
-    env = {k: v for k, v in os.environ.items() if not k.startswith("COORD_")}
+    settings = ("COORD_", "LANGSMITH_", "LANGCHAIN_")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(settings)}
     env |= {"COORD_STORE": "memory", "PYTHONPATH": os.pathsep.join(paths)}
     env["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))  # importing CrewAI writes there
     ended = subprocess.run(

@@ -302,6 +302,8 @@ class LangSmith:
         record = replace(
             record,
             passed=event.passed,
+            # where labels of steps say more, the record of the run's end has it
+            lost_at=None if event.passed else record.lost_at or "goal",
             source=event.source,
             explanation=event.explanation,
             goal_error=event.goal_error,
