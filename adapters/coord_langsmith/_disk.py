@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
-from coord_plugins import RunRecord
+from coord_plugins import Event, RunRecord
 from coord_plugins.host import Spool
 
 log = logging.getLogger("coord_plugins.langsmith")
@@ -17,20 +18,28 @@ LOST = "lost.txt"
 """One line per outcome that LangSmith refused, or that could not even be kept."""
 
 
+class DefaultSpool(Spool):
+    """The default directory, which git ignores; made when something must wait."""
+
+    def write(self, events: Iterable[Event]) -> None:
+        """As a spool's own."""
+        parent = self.directory.parent
+        parent.mkdir(exist_ok=True)
+        ignore = parent / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        super().write(events)
+
+
 def open_spool(directory: Path | None) -> Spool:
     """The spool of a directory.
 
     Args:
-        directory: None: the default one, which git ignores.
+        directory: None: the default one.
     """
     if directory is not None:
         return Spool(directory.absolute())
-    with suppress(OSError):  # where nothing can be written, it is said once something must be
-        SPOOL.parent.mkdir(exist_ok=True)
-        ignore = SPOOL.parent / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
-    return Spool(SPOOL.absolute())
+    return DefaultSpool(SPOOL.absolute())
 
 
 def note_lost(spool: Spool, how: str, record: RunRecord, error: Exception) -> None:

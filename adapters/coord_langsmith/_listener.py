@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from langsmith import Client, get_tracing_context, tracing_context
 from langsmith.run_trees import get_cached_client
-from langsmith.utils import get_tracer_project, tracing_is_enabled
+from langsmith.utils import get_env_var, get_tracer_project, tracing_is_enabled
 
 from coord_plugins import (
     CoordError,
@@ -39,6 +40,9 @@ KEY = "outcome"
 """The outcome's feedback key, as a rule."""
 KEPT = 10_000
 """Runs and traces that are remembered, for labels that come later and for one outcome a trace."""
+
+
+_alive: WeakValueDictionary[int, LangSmith] = WeakValueDictionary()
 
 
 class LangSmith:
@@ -101,6 +105,7 @@ class LangSmith:
             self._feedback_client, self._tracing_client, extend_retention=extend_retention
         )
         self._outbox = Outbox(self._send, open_spool(None if spool is None else Path(spool)))
+        _alive[id(self)] = self
         self._settings = project, id(client), key, payloads, extend_retention, self.waiting_in
 
     def __repr__(self) -> str:
@@ -155,10 +160,25 @@ class LangSmith:
         try:
             return self.client is not None
         except CoordError as error:
-            if not self._complained:
-                log.error("no run is traced: %s", error)
-            self._complained = True
+            self._complain(str(error))
             return False
+
+    def _elsewhere(self) -> str | None:
+        """Why traces of this context go where this listener's outcomes do not; None: they do."""
+        context = get_tracing_context()
+        client = context["client"]
+        if client is not None and client is not self.client:
+            return "the tracing context names a client of its own; give it to LangSmith(client=...)"
+        if context.get("address") is not None or get_env_var("AGENT_ID"):
+            return (
+                "traces go to an agent's address, where outcomes are not supported; use a project"
+            )
+        return None
+
+    def _complain(self, why: str) -> None:
+        if not self._complained:
+            log.error("no run is traced: %s", why)
+        self._complained = True
 
     def trace(self, run: Run) -> OwnTrace | HostTrace | None:
         """A run begins here; None where LangSmith's tracing is off.
@@ -168,6 +188,9 @@ class LangSmith:
         """
         enabled = tracing_is_enabled() is True
         if enabled and not self.is_usable():
+            return None
+        if enabled and (elsewhere := self._elsewhere()):
+            self._complain(elsewhere)
             return None
         if run.coord.host.traces_itself:
             return HostTrace(self, run, enabled=enabled)
@@ -288,6 +311,8 @@ class LangSmith:
         record, foreign = self._records.get(event.run_id), False
         if record is None and event.record is not None:
             record, foreign = self._read(event.record), True
+        if foreign and any(event.run_id in other._records for other in list(_alive.values())):
+            return  # another listener of this process has traced it, with a client of its own
         if record is None:
             self.unknown += 1
             log.warning(
@@ -357,6 +382,7 @@ class LangSmith:
 
     def close(self) -> None:
         """End its threads; what is under way goes to disk."""
+        _alive.pop(id(self), None)
         self._outbox.close()
 
     def stats(self) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from coord_plugins import RunRecord
 
 from ._errors import NotYetError, RefusedError, UnavailableError
 from ._feedback import Feedback, Reference, feedback_of, source_info
-from ._trace import told
 
 _LOG = logging.getLogger("langsmith.client")
 _AWAY = (
@@ -37,6 +36,8 @@ _AWAY = (
     LangSmithRequestTimeout,
     requests.exceptions.RequestException,
 )
+RESTORED = ("run_id", "pipeline", "policy_id", "outcome")
+"""What a run that is made again says of itself."""
 UNKNOWN = "LangSmith does not know its trace; is this the workspace where it was traced?"
 RESTORED_TAG = "coord:restored"
 """Marks a run that was made again because it was lost on its way."""
@@ -174,9 +175,10 @@ class Sender:
                 project_name=where.project,
                 trace_id=where.trace_id,
                 end_time=datetime.fromtimestamp(record.finished_at or 0, timezone.utc),
-                error=record.error,
+                # this client does not hide what the other hides: nothing of the user's own
+                error=None if record.error is None else record.error.partition(":")[0],
                 tags=[*record.tags, RESTORED_TAG],
-                extra={"metadata": told(record)},
+                extra={"metadata": {f"coord.{n}": getattr(record, n) for n in RESTORED}},
                 **run,
             )
 

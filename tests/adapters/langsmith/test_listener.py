@@ -8,10 +8,11 @@ from typing import Any
 
 import langsmith
 import pytest
-from coord_langsmith import LangSmith, bounded_client
+from coord_langsmith import LangSmith, _outbox, bounded_client
+from urllib3.util import Retry
 
 from coord_plugins import PolicyError, UnsupportedHostError, configure, flush, record_outcome, track
-from coord_plugins.testing import LangSmithServer
+from coord_plugins.testing import LangSmithServer, langsmith_server
 
 
 @pytest.fixture(autouse=True)
@@ -158,3 +159,87 @@ def test_the_feedback_client_takes_over_how_the_other_connects(server: LangSmith
     assert own.session.verify == "/somewhere/ca.pem"
     assert own.session.proxies == client.session.proxies
     assert own.tracing_queue is None  # no thread
+
+
+def test_a_client_of_the_context_is_not_mixed_with_another(
+    traced: LangSmithServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = traced.client()
+    listener = LangSmith()
+    for _ in range(2):
+        with langsmith.tracing_context(client=other, enabled=True):
+            run_once(listener)
+    said = [r for r in caplog.records if "names a client of its own" in r.getMessage()]
+    assert len(said) == 1
+    assert traced.runs == traced.feedback == []
+    with langsmith.tracing_context(client=other, enabled=True):
+        run_once(LangSmith(client=other))
+    assert len(traced.roots()) == 1
+    listener.close()
+
+
+def test_an_agents_address_is_refused(
+    traced: LangSmithServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("langsmith.address")  # 0.15 and later
+    monkeypatch.setenv("LANGSMITH_AGENT_ID", "a")
+    monkeypatch.setenv("LANGSMITH_AGENT_ENVIRONMENT", "production")
+    monkeypatch.delenv("LANGSMITH_PROJECT")
+    langsmith.utils.get_env_var.cache_clear()
+    listener = LangSmith()
+    run_once(listener)
+    assert "traces go to an agent's address" in caplog.text
+    assert traced.runs == []
+    listener.close()
+
+
+def test_a_late_label_is_the_affair_of_the_listener_that_traced_the_run(
+    traced: LangSmithServer,
+) -> None:
+    with langsmith_server() as elsewhere:
+        one, other = LangSmith(), LangSmith(client=elsewhere.client())
+        run_id = run_once(one)
+        run_once(other)
+        before = len(elsewhere.requests)
+        record_outcome(run_id, passed=False, source="reopened", store="memory")
+        assert flush(10)
+        assert len(elsewhere.requests) == before
+        [found] = traced.feedback_on(traced.roots()[0]["id"], "outcome")
+        assert (found["score"], found["comment"]) == (0, "lost at goal: reopened")
+        assert (one.stats()["unknown"], other.stats()["unknown"]) == (0, 0)
+        one.close()
+        other.close()
+
+
+def test_a_root_that_is_made_again_says_nothing_that_the_client_would_hide(
+    traced: LangSmithServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_outbox, "NOT_YET_DELAYS", (0.0,))
+    hiding = traced.client(hide_metadata=True, anonymizer=lambda _: {}, retry_config=Retry(total=0))
+    listener = LangSmith(client=hiding)
+    traced.fail(401, path="/runs.*", times=1)
+    traced.fail(500, path="/runs/multipart")
+    tracked = track("p", listeners=[listener], store="memory", metadata={"customer": "Ada"})
+    with pytest.raises(KeyError), tracked as run:
+        raise KeyError("Ada's key")
+    assert flush(10)
+    traced.recover()
+    [root] = traced.roots()
+    assert root["tags"] == ["coord:restored"]
+    assert (root["error"], root["inputs"]) == ("KeyError", {})
+    about = root["extra"]["metadata"]
+    langsmiths = ("LANGSMITH", "ls_")
+    assert {k: v for k, v in about.items() if not k.startswith(langsmiths)} == {
+        "coord.run_id": run.run_id,
+        "coord.pipeline": "p",
+        "coord.policy_id": run.coord.policy_id,
+        "coord.outcome": "error.crash",
+    }
+    listener.close()
+
+
+def test_nothing_is_written_where_nothing_waits(traced: LangSmithServer) -> None:
+    listener = LangSmith()
+    run_once(listener)
+    assert not Path(".coord").exists()
+    listener.close()
