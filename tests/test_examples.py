@@ -142,7 +142,7 @@ PROMISED = {
     ],
     "langsmith_outcomes.py": [
         "T-3  silent_failure.first_pass",
-        "T-1 [chain] success attempts=1 cost_usd=0 outcome.first_try=1 outcome=1(success.first",
+        "T-1 [chain] success attempts=1 cost_usd=0 outcome.first_try=1 outcome=1(success",
         "T-2 [chain] success attempts=2 cost_usd=0 outcome.first_try=0 outcome=1(success.unjudged)",
         "    validate:cites_a_line [chain] success #validate:rejected\n    attempt 2 ",
         "outcome=0(silent_failure.first_pass)",

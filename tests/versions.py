@@ -52,6 +52,15 @@ NEEDS = {
         "typer>=0.15",
     ],
     "crewai": ["pytest>=8.3", "rich>=13.7", "typer>=0.15"],
+    # with the host that is built on it; the tests of the other two are skipped
+    "langsmith": [
+        "hypothesis>=6.110",
+        "langgraph>=1.0.10,<2",
+        "numpy>=1.26",
+        "pytest>=8.3",
+        "rich>=13.7",
+        "typer>=0.15",
+    ],
 }
 COMPANIONS = {
     # later releases of its own companion import a name that this LangGraph does not have

@@ -107,7 +107,11 @@ class Visit:
 
     def judging(self) -> AbstractContextManager[None]:
         """Where the validators run: with no way to a user's stream."""
-        return configured(judge_config(self.config)) if self._watched else nullcontext()
+        if self._watched:
+            return configured(judge_config(self.config))
+        # a tracer must find the node's own run, where LangGraph says nothing of it
+        unsaid = not HOST_SETS_CONFIG and self.graph_run.run.traces is not None
+        return configured(self.config) if unsaid else nullcontext()
 
     def execute(self, step: Step) -> Any:
         """Execute the node once."""

@@ -72,8 +72,12 @@ def bounded(of: Client) -> Client:
     if of.api_key is None:
         return of
     session = requests.Session()
-    for name in ("auth", "cert", "headers", "proxies", "trust_env", "verify"):
+    for name in ("auth", "cert", "headers", "proxies", "verify"):
         setattr(session, name, getattr(of.session, name))
+    # what the environment says of proxies and certificates is read once, and not with each call
+    found = of.session.merge_environment_settings(of.api_url, {}, None, None, None)
+    session.trust_env = False
+    session.proxies, session.verify = dict(found["proxies"]), found["verify"]
     return Client(
         of.api_url,
         api_key=of.api_key,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-WORKERS = 4
+WORKERS = 8
 """Threads that work; each does one thing at a time."""
 LINGER = 0.2
 """Seconds without work after which a thread ends."""
@@ -64,8 +64,11 @@ class Queue:
         for number in range(len(self._threads), wanted):
             name = f"coord-langsmith-{number}"
             thread = threading.Thread(target=self._run, name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter ends: `wait` does the work itself
+                return
             self._threads.append(thread)
-            thread.start()
 
     def take_all(self) -> list[Piece]:
         """Everything that is not done, taken out where it is not begun; `ready` is held."""
@@ -78,15 +81,23 @@ class Queue:
         return not self._heap and not self._active
 
     def wait(self, is_done: Callable[[], bool], timeout: float) -> bool:
-        """Wait until `is_done`, or no thread is left, or time is up; whether it is done."""
+        """Wait until `is_done` or time is up; whether it is done.
+
+        Where no thread works (none can be started while the interpreter ends), this one does.
+        """
         limit = time.monotonic() + timeout
-        with self.ready:
-            while not is_done():
+        while True:
+            with self.ready:
+                if is_done():
+                    return True
                 left = limit - time.monotonic()
-                if left <= 0 or not self._threads:
+                if left <= 0:
                     return False
-                self.ready.wait(min(left, 0.05))
-            return True
+                piece = None if self._threads else self._take(time.monotonic())
+                if piece is None:
+                    self.ready.wait(min(left, 0.05))
+            if piece is not None:
+                self._do(piece)
 
     def after_fork(self) -> None:
         """Begin empty in a child: the parent does what it has."""
@@ -96,44 +107,46 @@ class Queue:
     # ------------------------------------------------------------------ a thread
 
     def _run(self) -> None:
-        while self._step():
-            pass
+        while (piece := self._next()) is not None:
+            self._do(piece)
 
-    def _step(self) -> bool:
-        piece = self._next()
-        if piece is None:
-            return False
-        if piece is self:
+    def _do(self, piece: Piece | Queue) -> None:
+        if isinstance(piece, Queue):
             self.other()
-            return True
+            return
         try:
-            self._work(piece)  # type: ignore[arg-type]  # not this queue, so a piece
+            self._work(piece)
         finally:
             with self.ready:
-                self._active.remove(piece)  # type: ignore[arg-type]  # as above
+                self._active.remove(piece)
                 self.ready.notify_all()
-        return True
 
     def _next(self) -> Piece | Queue | None:
-        """What is due; the queue itself stands for the other work; None: the thread may end."""
+        """What is due; None: the thread may end."""
         with self.ready:
             idle = time.monotonic() + LINGER
             while not self.ended:
                 now = time.monotonic()
-                other = self._extra()
-                if other is not None and other <= now:
-                    return self
-                piece = self._due(now)
+                piece = self._take(now)
                 if piece is not None:
-                    self._active.append(piece)
                     return piece
-                later = [t for t in (other, self._heap[0][0] if self._heap else None) if t]
+                later = [t for t in (self._extra(), self._heap[0][0] if self._heap else None) if t]
                 # one thread is enough to wait for what comes later
                 if now >= idle and (not later or len(self._threads) > 1):
                     break
                 self.ready.wait(max(0.001, min([*later, max(idle, now + 0.001)]) - now))
             self._threads.remove(threading.current_thread())
             return None
+
+    def _take(self, now: float) -> Piece | Queue | None:
+        """What is due; the queue itself stands for the other work."""
+        other = self._extra()
+        if other is not None and other <= now:
+            return self
+        piece = self._due(now)
+        if piece is not None:
+            self._active.append(piece)
+        return piece
 
     def _due(self, now: float) -> Piece | None:
         while self._heap and self._heap[0][0] <= now:

@@ -113,7 +113,8 @@ class Sender:
             if self._flushed > since:
                 return
             began = time.monotonic()
-            with _translated():
+            # at the interpreter's end its pool takes nothing more, and has sent what it had
+            with _translated(), suppress(RuntimeError):
                 tracing.flush(FLUSH_SECONDS)
             self._flushed = began
 

@@ -22,7 +22,7 @@ from coord_plugins import Run, RunRecord, Step, Validator
 from coord_plugins.host import Accept, Again, Escalate, Fail, clean
 
 from ._feedback import PREFIX, Reference, attempts_of
-from ._langchain import live_run
+from ._langchain import live_run, node_run
 
 if TYPE_CHECKING:
     from ._listener import LangSmith
@@ -237,9 +237,12 @@ class HostTrace(Trace):
         self._seen: RunTree | None = None
         self._own: RunTree | None = None
 
+    def _parent(self) -> RunTree | None:
+        return get_current_run_tree() or node_run()
+
     def step(self, step: Step, number: int) -> None:
         """A node has its own run; a visit that repeats it is marked as one."""
-        here = get_current_run_tree()
+        here = self._parent()
         if here is None:
             return
         if self._seen is None:

@@ -20,6 +20,7 @@ NAMES = {
     "langgraph": ("bench_langgraph", "overhead per node"),
     "autogen": ("bench_autogen", "overhead per turn, and what attaching costs"),
     "crewai": ("bench_crewai", "overhead per task"),
+    "langsmith": ("bench_langsmith", "overhead over LangSmith's own tracing, rate of delivery"),
     "recording": ("bench_recording", "runs a second into SQLite, and the cost to a run"),
     "imports": ("bench_imports", "import time, and what is loaded"),
 }

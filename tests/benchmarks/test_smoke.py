@@ -15,9 +15,22 @@ from coord_plugins import ValidationEdge, check, track, validated
 
 RUN = Path(__file__).with_name("run.py")
 
-
-NAMES = ["success", "failure", "langgraph", "autogen", "crewai", "recording", "imports"]
-HOSTS = {"langgraph": "langgraph", "autogen": "autogen_agentchat", "crewai": "crewai"}
+NAMES = [
+    "success",
+    "failure",
+    "langgraph",
+    "autogen",
+    "crewai",
+    "langsmith",
+    "recording",
+    "imports",
+]
+HOSTS = {
+    "langgraph": "langgraph",
+    "autogen": "autogen_agentchat",
+    "crewai": "crewai",
+    "langsmith": "langsmith",
+}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -75,14 +75,14 @@ def feedback_view(state: State, record: Json) -> Json:
 
 
 def tree(state: State, trace_id: str | None) -> str:
-    """Traces as indented text, in order of arrival; no ids and no times."""
+    """Traces as indented text, in order of their start; no ids and no times."""
     traces: dict[str, list[Json]] = {}
-    for run in state.runs():
+    for run in sorted(state.runs(), key=dotted):
         traces.setdefault(str(run.get("trace_id") or run["id"]), []).append(run)
     lines: list[str] = []
     for trace, runs in traces.items():
         if trace_id is None or trace == str(trace_id):
-            lines += [_line(state, r) for r in sorted(runs, key=dotted)]
+            lines += [_line(state, r) for r in runs]
     return "\n".join(lines)
 
 

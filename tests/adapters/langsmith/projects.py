@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import langsmith
 
 from coord_plugins.testing import LangSmithServer
+
+_known = inspect.signature(langsmith.Client.create_example).parameters
+REFERENCE = "reference_outputs" if "reference_outputs" in _known else "outputs"
+"""What this LangSmith calls the outputs of an example that is made; 0.14.9 has the older name."""
 
 
 class Row(NamedTuple):

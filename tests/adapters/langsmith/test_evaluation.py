@@ -14,6 +14,8 @@ from langsmith.evaluation import evaluate_existing
 from coord_plugins import PolicyError, check, configure
 from coord_plugins.testing import LangSmithServer
 
+from .projects import REFERENCE
+
 VALUES = {
     (0, 0): "success",
     (1, 0): "goal_error",
@@ -43,7 +45,7 @@ class Case:
         dataset = self.client.create_dataset("refunds")
         self.client.create_examples(
             dataset_id=dataset.id,
-            examples=[{"inputs": {"n": n}, "reference_outputs": {"n": 2 * n}} for n in range(4)],
+            examples=[{"inputs": {"n": n}, REFERENCE: {"n": 2 * n}} for n in range(4)],
         )
 
     def target(self, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing_extensions import TypedDict
 from coord_plugins import ValidationEdge, check
 from coord_plugins.testing import LangSmithServer
 
+from .projects import REFERENCE
+
 
 class State(TypedDict, total=False):
     n: int
@@ -54,7 +56,7 @@ def test_an_attached_graph_is_evaluated_end_to_end(server: LangSmithServer, is_a
     dataset = client.create_dataset("doubles")
     client.create_examples(
         dataset_id=dataset.id,
-        examples=[{"inputs": e["inputs"], "reference_outputs": e["outputs"]} for e in EXAMPLES],
+        examples=[{"inputs": e["inputs"], REFERENCE: e["outputs"]} for e in EXAMPLES],
     )
     evaluator = e2e_evaluator(doubled, output="answer")
     settings: dict[str, Any] = {

@@ -20,6 +20,8 @@ from coord_plugins import ValidationEdge, check, flush, track
 from coord_plugins.testing import LangSmithServer
 
 RUNS = 12
+LOSES_BEGINNINGS = tuple(map(int, langsmith.__version__.split(".")[:3])) < (0, 14, 17)
+"""Seen in 0.14.9 in every other try, and in 0.14.17 in none."""
 FAULTS: dict[str, tuple[str | int, dict[str, Any]]] = {
     "down": ("down", {}),
     "hanging": ("hanging", {}),
@@ -102,6 +104,8 @@ def timed(run: Callable[[int], None]) -> list[float]:
 def test_a_fault_costs_the_run_nothing_and_no_outcome(
     fault: str, host: Any, server: LangSmithServer, listener: LangSmith
 ) -> None:
+    if fault == "hanging" and LOSES_BEGINNINGS:
+        pytest.skip("this LangSmith's client may send a run's end without its beginning")
     run = host(listener)
     run(1)  # the first traced call of a process reads the environment
     assert flush(20)

@@ -12,6 +12,8 @@ from langsmith import utils as ls_utils
 
 from coord_plugins.testing import LangSmithServer, langsmith_server
 
+from .projects import REFERENCE
+
 
 def test_datasets(server: LangSmithServer) -> None:
     client = server.client()
@@ -42,12 +44,12 @@ def test_examples(multipart: bool) -> None:
         made: Any = client.create_examples(
             dataset_id=dataset.id,
             examples=[
-                {"inputs": {"q": 1}, "reference_outputs": {"a": 1}, "split": "test"},
+                {"inputs": {"q": 1}, REFERENCE: {"a": 1}, "split": "test"},
                 {"inputs": {"q": 2}, "metadata": {"hard": True}},
             ],
         )
         assert made["count"] == 2
-        one = client.create_example({"q": 3}, dataset_name="d", reference_outputs={"a": 3})
+        one = client.create_example({"q": 3}, dataset_name="d", **{REFERENCE: {"a": 3}})
         assert (one.inputs, one.outputs, one.dataset_id) == ({"q": 3}, {"a": 3}, dataset.id)
 
         def asked(**options: Any) -> list[int]:

@@ -15,6 +15,8 @@ from langsmith import aevaluate, evaluate
 
 from coord_plugins.testing import LangSmithServer
 
+from .projects import REFERENCE
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -37,9 +39,7 @@ def client(traced: LangSmithServer) -> langsmith.Client:
     dataset = client.create_dataset("d")
     client.create_examples(
         dataset_id=dataset.id,
-        examples=[
-            {"inputs": {"x": x}, "reference_outputs": {"y": 2 * min(x, 2)}} for x in (1, 2, 3)
-        ],
+        examples=[{"inputs": {"x": x}, REFERENCE: {"y": 2 * min(x, 2)}} for x in (1, 2, 3)],
     )
     return client
 

@@ -234,7 +234,7 @@ def test_a_judge_labels_after_the_run(traced: LangSmithServer, tracer: LangSmith
     [root] = traced.roots()
     assert told(traced, root) == feedback("silent_failure.first_pass")
     [outcome] = traced.feedback_on(root["id"], "outcome")
-    assert outcome["comment"] == "not polite"
+    assert outcome["comment"] == "lost at goal: not polite"
 
 
 def test_late_labels_correct_the_same_feedback(traced: LangSmithServer, tracer: LangSmith) -> None:
