@@ -14,11 +14,9 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from langsmith import Client, get_tracing_context, tracing_context
-from langsmith.run_trees import get_cached_client
-from langsmith.utils import get_env_var, get_tracer_project, tracing_is_enabled
+from langsmith.utils import get_tracer_project, tracing_is_enabled
 
 from coord_plugins import (
-    CoordError,
     Event,
     OutcomeRecorded,
     PolicyError,
@@ -28,12 +26,13 @@ from coord_plugins import (
     RunRecord,
 )
 
-from ._client import bounded, check_client
+from ._clients import Clients
 from ._disk import open_spool
 from ._feedback import PREFIX, SUB, Reference
 from ._outbox import Outbox
 from ._send import FLUSH_SECONDS, Sender
-from ._trace import HostTrace, OwnTrace
+from ._trace import OwnTrace
+from ._trace_host import HostTrace
 
 log = logging.getLogger("coord_plugins.langsmith")
 KEY = "outcome"
@@ -88,8 +87,7 @@ class LangSmith:
         self.project = project
         self.key = key
         self.payloads = payloads
-        self._client = client
-        self._made: tuple[int, Client, Client] | None = None
+        self.clients = Clients(client)
         self._lock = threading.Lock()
         self._owners: OrderedDict[str, str] = OrderedDict()
         self._records: OrderedDict[str, RunRecord] = OrderedDict()
@@ -97,12 +95,8 @@ class LangSmith:
         # a run may have several listeners, each with a key of its own
         self._prefix = PREFIX if key == KEY else f"{PREFIX}{key}."
         self.traced = self.sampled_out = self.unknown = 0
-        self._seen: tuple[Client, int] | None = None
-        self._complained = self._forked = False
-        if client is not None:
-            check_client(client)
         self._sender = Sender(
-            self._feedback_client, self._tracing_client, extend_retention=extend_retention
+            self.clients.for_feedback, self.clients.sending, extend_retention=extend_retention
         )
         self._outbox = Outbox(self._send, open_spool(None if spool is None else Path(spool)))
         _alive[id(self)] = self
@@ -128,57 +122,7 @@ class LangSmith:
             PolicyError: It sends OpenTelemetry spans only.
             UnsupportedHostError: It has changed a part that is relied on.
         """
-        found = self._client if self._client is not None else get_cached_client()
-        if self._seen is None or self._seen[0] is not found:
-            check_client(found)
-            self._seen = (found, os.getpid())
-        return found
-
-    def _feedback_client(self) -> Client:
-        """The client that sends feedback: ours, one per process."""
-        tracing = self.client
-        made = self._made
-        if made is None or made[0] != os.getpid() or made[1] is not tracing:
-            made = self._made = (os.getpid(), tracing, bounded(tracing))
-        return made[2]
-
-    def _tracing_client(self) -> Client | None:
-        """The client that sends runs; None in a fork of the process that made it."""
-        found, seen = self.client, self._seen
-        if seen is not None and seen[1] == os.getpid():
-            return found
-        if not self._forked:
-            self._forked = True
-            log.warning(
-                "LangSmith's client was made before this process was forked, and sends nothing "
-                "from here; outcomes are sent, each with a root that says no more"
-            )
-        return None
-
-    def is_usable(self) -> bool:
-        """Whether outcomes can go through the client; when not, it is said once."""
-        try:
-            return self.client is not None
-        except CoordError as error:
-            self._complain(str(error))
-            return False
-
-    def _elsewhere(self) -> str | None:
-        """Why traces of this context go where this listener's outcomes do not; None: they do."""
-        context = get_tracing_context()
-        client = context["client"]
-        if client is not None and client is not self.client:
-            return "the tracing context names a client of its own; give it to LangSmith(client=...)"
-        if context.get("address") is not None or get_env_var("AGENT_ID"):
-            return (
-                "traces go to an agent's address, where outcomes are not supported; use a project"
-            )
-        return None
-
-    def _complain(self, why: str) -> None:
-        if not self._complained:
-            log.error("no run is traced: %s", why)
-        self._complained = True
+        return self.clients.tracing
 
     def trace(self, run: Run) -> OwnTrace | HostTrace | None:
         """A run begins here; None where LangSmith's tracing is off.
@@ -187,16 +131,13 @@ class LangSmith:
             run: The run.
         """
         enabled = tracing_is_enabled() is True
-        if enabled and not self.is_usable():
-            return None
-        if enabled and (elsewhere := self._elsewhere()):
-            self._complain(elsewhere)
+        if enabled and not (self.clients.is_usable() and self.clients.is_here()):
             return None
         if run.coord.host.traces_itself:
             return HostTrace(self, run, enabled=enabled)
         if not enabled:
             return None
-        return OwnTrace(self, run, is_sent=self._tracing_client() is not None)
+        return OwnTrace(self, run, is_sent=self.clients.sending() is not None)
 
     def project_here(self) -> str | None:
         """The project that this listener, or the tracing context, names."""
@@ -206,14 +147,6 @@ class LangSmith:
     def default_project(self) -> str:
         """The environment's project."""
         return get_tracer_project() or "default"
-
-    def is_sampled(self, trace_id: str) -> bool:
-        """Whether LangSmith's client sends this trace.
-
-        Args:
-            trace_id: The root's id; the client decides by it alone.
-        """
-        return self.client._should_sample(trace_id)
 
     def claim(self, trace_id: str, run: Run) -> str:
         """The key of a run's outcome: the first run of a trace has the trace's own.
@@ -258,7 +191,7 @@ class LangSmith:
         Args:
             on: Whether it is on.
         """
-        with tracing_context(enabled=on, project_name=self.project, client=self._client):
+        with tracing_context(enabled=on, project_name=self.project, client=self.clients.given):
             yield
 
     # ------------------------------------------------------------------ on the worker
@@ -297,11 +230,12 @@ class LangSmith:
 
     def _finished(self, record: RunRecord) -> None:
         reference = Reference.of(record)
-        if reference is None:
-            return
-        self.traced += 1
-        if not reference.sampled:
-            self.sampled_out += 1
+        if reference is not None:
+            self.traced += 1
+            self.sampled_out += not reference.sampled
+        if reference is None or not reference.sampled:
+            with self._lock:
+                self._late.pop(record.run_id, None)
             return
         self._remember(record)
         self._outbox.put(record)

@@ -1,17 +1,13 @@
 """One run in LangSmith: its root, and what of ours stands under it.
 
 On a host whose steps LangSmith does not trace by itself the run and its steps are runs of ours.
-LangGraph traces itself: there nothing is added above or around its runs, only repeats and
-validators below.
+LangGraph traces itself: see `_trace_host`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta, timezone
-from functools import partial
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from langsmith import get_current_run_tree
@@ -19,71 +15,17 @@ from langsmith.run_helpers import set_tracing_parent
 from langsmith.run_trees import RunTree
 
 from coord_plugins import Run, RunRecord, Step, Validator
-from coord_plugins.host import Accept, Again, Escalate, Fail, clean
+from coord_plugins.host import clean
 
-from ._feedback import PREFIX, Reference, attempts_of
-from ._langchain import live_run, node_run
+from ._children import Child, leave
+from ._feedback import Reference
+from ._told import told
 
 if TYPE_CHECKING:
     from ._listener import LangSmith
 
-VERSION = metadata.version("coord-plugins")
 RETRY_TAG = "retry:attempt:"
 """LangChain's own tag of a repeated attempt, followed by its number."""
-
-
-class Child:
-    """A run of ours under way; what is traced until it is closed stands under it."""
-
-    __slots__ = ("_inside", "_payloads", "_run")
-
-    def __init__(self, run: RunTree, *, payloads: bool) -> None:
-        self._run = run
-        self._payloads = payloads
-        run.post()
-        self._inside: AbstractContextManager[None] = set_tracing_parent(run)
-        self._inside.__enter__()
-
-    def close(self, result: Any, error: BaseException | None) -> None:
-        """End it with what came of it."""
-        _leave(self._inside)
-        outputs, failed = _said(result, error, payloads=self._payloads)
-        if outputs.get("passed") is False:
-            self._run.add_tags("validate:rejected")
-        self._run.end(outputs=outputs, error=failed)
-        self._run.patch()
-
-
-def _said(
-    result: Any, error: BaseException | None, *, payloads: bool
-) -> tuple[dict[str, Any], str | None]:
-    """The outputs and the error of a child run."""
-    if error is not None:
-        return {}, _text(error)
-    if isinstance(result, Accept):
-        return ({"output": result.value} if payloads else {}), None
-    if isinstance(result, Again):
-        return {
-            "decision": "loop",
-            "back_to": result.target,
-            "feedback": clean(result.feedback),
-        }, None
-    if isinstance(result, Escalate):
-        return {"decision": "escalate", "otherwise": result.otherwise}, _text(result.error)
-    if isinstance(result, Fail):
-        return {"decision": "fail"}, _text(result.error)
-    if hasattr(result, "passed") and hasattr(result, "kind"):  # a Judgement
-        said = {n: getattr(result, n) for n in ("passed", "score", "label")}
-        said = {n: v for n, v in said.items() if v is not None}
-        words = clean(result.explanation)
-        return {**said, **({"explanation": words} if words else {})}, (
-            f"the validator failed: {words}" if result.passed is None else None
-        )
-    return ({"output": result} if payloads and result is not None else {}), None
-
-
-def _text(error: BaseException | None) -> str | None:
-    return None if error is None else clean(f"{type(error).__name__}: {error}")
 
 
 class Trace:
@@ -149,7 +91,7 @@ class Trace:
             key=key,
             name=name,
             start=start,
-            sampled=self.owner.is_sampled(trace_id),
+            sampled=self.owner.clients.is_sampled(trace_id),
         )
 
 
@@ -193,7 +135,7 @@ class OwnTrace(Trace):
         """Make the root the parent."""
         inside = set_tracing_parent(self.root)
         inside.__enter__()
-        return lambda: _leave(inside)
+        return lambda: leave(inside)
 
     def step(self, step: Step, number: int) -> Child | None:
         """A run of the step's name."""
@@ -221,101 +163,6 @@ class OwnTrace(Trace):
         self.root.end(outputs=outputs, error=record.error, metadata=told(record))
         if self._is_sent:
             self.root.patch()
-
-
-def _leave(inside: AbstractContextManager[None]) -> None:
-    with suppress(ValueError):  # another context than it was entered in: nothing was set there
-        inside.__exit__(None, None, None)
-
-
-class HostTrace(Trace):
-    """A run on a host that traces itself: LangGraph's own root and its nodes' runs."""
-
-    def __init__(self, owner: LangSmith, run: Run, *, enabled: bool) -> None:
-        super().__init__(owner, run)
-        self._enabled = enabled
-        self._seen: RunTree | None = None
-        self._own: RunTree | None = None
-
-    def _parent(self) -> RunTree | None:
-        return get_current_run_tree() or node_run()
-
-    def step(self, step: Step, number: int) -> None:
-        """A node has its own run; a visit that repeats it is marked as one."""
-        here = self._parent()
-        if here is None:
-            return
-        if self._seen is None:
-            self._seen = here
-            self._own = live_run(step.run.host_run_id)
-        if number > 1:
-            here.add_tags(f"{RETRY_TAG}{number}")
-
-    def reference(self, run: Run) -> Mapping[str, Any]:
-        """Where LangGraph's own run is; nothing where LangSmith has not traced it."""
-        own, known = run.host_run_id, self._seen or self.outer
-        traced = self._enabled or self._seen is not None
-        if own is None or not traced or not self.owner.is_usable():
-            return {}
-        found = self._refer(
-            run,
-            own=own,
-            trace_id=str(known.trace_id) if known is not None else own,
-            project=(known.session_name if known is not None else None)
-            or self.owner.project_here()
-            or self.owner.default_project(),
-            start=(known.trace_start_time.isoformat() if known is not None else ""),
-            name=self._own.name if self._own is not None else run.policy.pipeline,
-        )
-        return self.owner.kept(found)
-
-    def end(self, run: Run, record: RunRecord) -> None:
-        """Add to LangGraph's own run what is said of the outcome, after all its children."""
-        own = self._own
-        if own is None or own.end_time is None:
-            return
-        tags = [t for t in record.tags if t not in (own.tags or ())]
-        update = partial(
-            own.client.update_run,
-            own.id,
-            trace_id=own.trace_id,
-            parent_run_id=own.parent_run_id,
-            dotted_order=own.dotted_order,
-            session_name=own.session_name,
-            end_time=own.end_time,  # without it LangSmith would take the present moment
-            extra={**own.extra, "metadata": {**own.metadata, **told(record)}},
-            tags=[*(own.tags or ()), *tags],
-        )
-        queue = own.client.tracing_queue
-        if queue is not None and queue.unfinished_tasks:
-            # it keeps no order among the parts of one run: LangGraph's own end must be out of it
-            self.owner.later(record.run_id, update)
-        else:
-            update()
-
-
-def told(record: RunRecord) -> dict[str, Any]:
-    """The metadata of a run's root: the run context's own, and what is known at its end."""
-    given = {k: v for k, v in record.metadata.items() if not k.startswith(PREFIX)}
-    ours = {
-        "run_id": record.run_id,
-        "pipeline": record.pipeline,
-        "policy_id": record.policy_id,
-        "mode": record.mode,
-        "outcome": record.outcome,
-        "attempts": attempts_of(record),
-        "lost_at": record.lost_at,
-        "would_stop": record.would_stop,
-        "task": record.task,
-        "tokens": record.tokens,
-        "cost_usd": record.cost,
-        "environment": record.environment,
-        "release": record.release,
-        "version": VERSION,
-    }
-    found = {f"coord.{k}": v for k, v in ours.items() if v is not None}
-    thread = {} if record.thread is None else {"thread_id": record.thread}
-    return {**thread, **given, **found}
 
 
 def _as_inputs(inputs: Any) -> dict[str, Any]:
