@@ -219,13 +219,14 @@ class LangSmith:
         return replace(record, metadata={**others, **own})
 
     def _send(self, record: RunRecord, *, since: float, again: bool, restore: bool) -> None:
-        self._sender.send(record, since=since, again=again, restore=restore)
-        self._update(record.run_id)
+        restored = self._sender.send(record, since=since, again=again, restore=restore)
+        self._update(record.run_id, is_of_use=not restored)
 
-    def _update(self, run_id: str) -> None:
+    def _update(self, run_id: str, *, is_of_use: bool = True) -> None:
+        """Say what waited for the run to be there, unless it is only a stand-in of ours."""
         with self._lock:
             update = self._late.pop(run_id, None)
-        if update is not None:
+        if update is not None and is_of_use:
             update()
 
     def _finished(self, record: RunRecord) -> None:
@@ -234,8 +235,7 @@ class LangSmith:
             self.traced += 1
             self.sampled_out += not reference.sampled
         if reference is None or not reference.sampled:
-            with self._lock:
-                self._late.pop(record.run_id, None)
+            self._update(record.run_id, is_of_use=False)
             return
         self._remember(record)
         self._outbox.put(record)

@@ -73,8 +73,8 @@ class Sender:
         """Begin anew in a child process."""
         self._flushing = threading.Lock()
 
-    def send(self, record: RunRecord, *, since: float, again: bool, restore: bool) -> None:
-        """Deliver one run's feedback.
+    def send(self, record: RunRecord, *, since: float, again: bool, restore: bool) -> bool:
+        """Deliver one run's feedback; whether its root had to be made again.
 
         Args:
             record: The run.
@@ -89,7 +89,8 @@ class Sender:
         """
         reference = Reference.of(record)
         if reference is None:
-            return
+            return False
+        restored = False
         tracing: Client | None = self._tracing()
         restore = restore or tracing is None
         if tracing is not None:
@@ -104,8 +105,9 @@ class Sender:
                 if reference.foreign:
                     raise RefusedError(UNKNOWN) from None
                 self._restore(client, record, reference)
-                restore = False
+                restore, restored = False, True
                 self._deliver(client, feedback, record, reference, again=again)
+        return restored
 
     def _flush(self, tracing: Client, since: float) -> None:
         """Send the runs first; one flush serves all outcomes that were waiting when it began."""
