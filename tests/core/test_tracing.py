@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,6 +20,7 @@ from coord_plugins import (
     track,
     validated,
 )
+from coord_plugins.host import Coord, Host, make_policy, run_step
 from coord_plugins.testing import simulate
 
 here: ContextVar[str] = ContextVar("here", default="-")
@@ -290,3 +292,60 @@ def test_equal_listeners_are_one() -> None:
     with track("p", listeners=[first, second], store="off"):
         pass
     assert (len(first.log), len(second.log)) == (2, 0)
+
+
+def test_what_a_listener_is_busy_with_at_the_end_is_kept_too() -> None:
+    from coord_plugins import _bus
+
+    entered, gate, kept = threading.Event(), threading.Event(), []
+
+    class Slow:
+        def on_event(self, event: Any) -> None:
+            entered.set()
+            gate.wait(5)
+
+        def spool(self, events: list[Any]) -> None:
+            kept.extend(events)
+
+    listener = Slow()
+    with track("p", listeners=[listener], store="off"):
+        pass
+    assert entered.wait(5)
+    delivery = _bus.delivery_of(listener)
+    assert not delivery.flush(0.0)
+    delivery.rescue()
+    assert [type(e).__name__ for e in kept] == ["RunStarted", "RunFinished"]
+    gate.set()
+    _bus._kept.pop(id(listener))
+
+
+def test_control_flow_that_passes_is_no_error_of_the_step() -> None:
+    class Signal(Exception):
+        pass
+
+    closed: list[Any] = []
+
+    class Watching(Recorder):
+        def step(self, step: Any, number: int) -> Any:
+            class Span:
+                def close(_, result: Any, error: BaseException | None) -> None:
+                    closed.append(error)
+
+            return Span()
+
+    def raising(error: Exception) -> None:
+        coord = Coord(
+            make_policy(pipeline="p", listeners=[Watching()], store="off"),
+            Host(name="h", control_flow=(Signal,)),
+        )
+        run = coord.start(None, is_async=False)
+        assert run is not None
+
+        def execute(_: Any) -> Any:
+            raise error
+
+        with pytest.raises(Signal):
+            run_step(run.enter("a"), execute)
+
+    raising(Signal("go on elsewhere"))
+    assert closed == [None]

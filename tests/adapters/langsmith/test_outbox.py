@@ -255,3 +255,34 @@ def test_the_cooldown_doubles_up_to_its_most(make: Any, monkeypatch: pytest.Monk
         box._close(UnavailableError("x"))
         waits.append(box._closed_until - now[0])
     assert waits == [1000.0, 2000.0, 3000.0, 3000.0]
+
+
+def test_an_older_word_on_disk_yields_to_a_newer_one_under_way(make: Any) -> None:
+    service = Service()
+    service.gate = threading.Event()
+    box = make(service)
+    box.put(record("a", passed=False))
+    assert service.entered.acquire(timeout=5)
+    assert box._resend(record("a", passed=True))  # it need not be kept, and is not sent
+    service.gate.set()
+    assert box.flush(5)
+    assert [r.passed for r in service.taken] == [False]
+
+
+def test_where_no_thread_can_start_whoever_waits_does_the_work(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while the interpreter ends, on Python 3.12 and later."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    service = Service(UnavailableError("once"))
+    box = make(service)
+    for n in range(3):
+        box.put(record(str(n)))
+    assert service.calls == []
+    assert box.flush(5)
+    assert {r.run_id for r in service.taken} == {"0", "1", "2"}
+    assert counts(box) == {"sent": 3}
