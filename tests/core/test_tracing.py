@@ -20,7 +20,7 @@ from coord_plugins import (
     track,
     validated,
 )
-from coord_plugins.host import Coord, Host, make_policy, run_step
+from coord_plugins.host import Coord, Host, arun_part, arun_step, make_policy, run_step
 from coord_plugins.testing import simulate
 
 here: ContextVar[str] = ContextVar("here", default="-")
@@ -349,3 +349,40 @@ def test_control_flow_that_passes_is_no_error_of_the_step() -> None:
 
     raising(Signal("go on elsewhere"))
     assert closed == [None]
+
+
+def test_a_part_of_a_repeat_is_a_repeat_only_when_it_is_made_again() -> None:
+    tracer = Recorder()
+    good = check(lambda out: out == "good", name="good", feedback="be good")
+    policy = make_policy(
+        ValidationEdge("a", good, max_attempts=2),
+        pipeline="p",
+        retry={"a": Retry(max_attempts=3, initial_interval=0.0)},
+        listeners=[tracer],
+        store="off",
+    )
+    said = ["bad", ConnectionError("gone"), "good"]
+
+    async def call(_: Any) -> Any:
+        one = said.pop(0)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    async def execute(step: Any) -> Any:
+        return await arun_part(step, call, object)
+
+    async def main() -> None:
+        run = Coord(policy, Host(name="h")).start(None, is_async=True)
+        assert run is not None
+        await arun_step(run.enter("a"), execute)
+
+    asyncio.run(main())
+    assert [line for line in tracer.log if ">" in line or "failed" in line] == [
+        "- > a#1",
+        "a#1 > good('bad')",
+        "a#1 > attempt 2 after loop",
+        "attempt 2 failed: ConnectionError: gone",
+        "attempt 2 after loop > attempt 3 after ConnectionError: gone",
+        "attempt 2 after loop > good('good')",
+    ]

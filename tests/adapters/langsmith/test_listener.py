@@ -246,3 +246,14 @@ def test_nothing_is_written_where_nothing_waits(traced: LangSmithServer) -> None
     run_once(listener)
     assert not Path(".coord").exists()
     listener.close()
+
+
+def test_a_late_label_of_a_trace_that_is_not_sampled_goes_nowhere(traced: LangSmithServer) -> None:
+    listener = LangSmith(client=traced.client(tracing_sampling_rate=0.0))
+    run_id = run_once(listener)
+    record_outcome(run_id, passed=False, store="memory")
+    assert flush(10)
+    assert traced.runs == traced.feedback == []
+    said = {k: v for k, v in listener.stats().items() if v}
+    assert said == {"traced": 1, "sampled_out": 1}
+    listener.close()
