@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._bus import Delivery, deliveries, delivery_of
+from ._bus import deliveries, delivery_of
 from ._clock import current_clock
 from ._config import clean, configured
 from ._events import OutcomeRecorded
@@ -58,16 +58,12 @@ def record_outcome(
     for listener in configured("listeners"):  # of a process that runs no pipeline itself
         own = delivery_of(listener)
         found[id(own)] = own
-    get_run = getattr(opened, "get_run", None)  # a store of the user's own may have none
-    if get_run is not None and any(_wants_record(d) for d in found.values()):
-        event = event._replace(record=get_run(run_id))
     if opened is not None:
         own = delivery_of(opened)
         found[id(own)] = own
+    wanting = [d for d in found.values() if getattr(d.listener, "wants_record", False)]
+    get_run = getattr(opened, "get_run", None)  # a store of the user's own may have none
+    whole = event._replace(record=get_run(run_id)) if wanting and get_run is not None else event
     for delivery in found.values():
-        delivery.put([event])
+        delivery.put([whole if delivery in wanting else event])
     return run_id
-
-
-def _wants_record(delivery: Delivery) -> bool:
-    return bool(getattr(delivery.listener, "wants_record", False))

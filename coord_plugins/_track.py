@@ -130,8 +130,9 @@ class track:  # noqa: N801 - used like a function, as contextlib's own classes a
     def _end(self) -> Run | None:
         run = running.get()
         assert run is not None
-        assert run.active is not None
-        run.active.__exit__()
+        active, run.active = run.active, None  # a circle otherwise, for the garbage collector
+        assert active is not None
+        active.__exit__()
         return None if run.mode == "off" else run
 
     def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -48,8 +48,9 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def _pooled(thread: threading.Thread) -> bool:
     """Threads that are the process's, not a test's: idle pools, and our deliveries to listeners."""
-    ours = ("coord-Store", "coord-LangSmith", "coord-goal")
-    pools = ("ThreadPoolExecutor", "asyncio_", "tqdm_monitor", "CrewAI", "LanceDB", *ours)
+    if thread.name.startswith("coord-"):  # an outbox's threads end, a delivery's are kept
+        return not thread.name.startswith("coord-langsmith-")
+    pools = ("ThreadPoolExecutor", "asyncio_", "tqdm_monitor", "CrewAI", "LanceDB")
     return thread.name.startswith(pools)
 
 
