@@ -92,7 +92,10 @@ def read_back(listener: LangSmith, stored: Report, since: float) -> dict[str, An
         "interval": None if found.accuracy is None else list(found.accuracy.interval),
         "withheld": found.withheld,
         "first_try": None if found.first_try is None else found.first_try.value,
+        "successes": found.successes,
         "node_success": found.node_success.value,
+        "node_interval": list(found.node_success.interval),
+        "node_runs": found.node_success.n,
         "store_accuracy": rate.value,
         "delivery": listener.stats(),
     }

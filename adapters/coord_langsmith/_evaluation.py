@@ -218,7 +218,9 @@ def _summed(
             words.append(f"pass^{each} is left out: an example has {fewest(counts)} repetitions")
         else:
             share = pass_hat_k(counts, each)
-            comment = f"pass^{each}: so many runs of one example all pass, unbiased"
+            comment = (
+                f"pass^{each} over {len(counts)} examples: so many runs of one all pass, unbiased"
+            )
             results.append(
                 _SummaryResult(key=f"{key}.pass_hat_{each}", score=share, comment=comment)
             )

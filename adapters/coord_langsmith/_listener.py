@@ -39,8 +39,6 @@ KEY = "outcome"
 """The outcome's feedback key, as a rule."""
 KEPT = 10_000
 """Runs and traces that are remembered, for labels that come later and for one outcome a trace."""
-
-
 _alive: WeakValueDictionary[int, LangSmith] = WeakValueDictionary()
 
 
@@ -198,13 +196,24 @@ class LangSmith:
 
     def on_event(self, event: Event) -> None:
         """Take one event."""
-        if isinstance(event, RunFinished):
-            self._finished(self._read(event.record))
-        elif isinstance(event, RunPaused) and event.record.run_id in self._late:
+        if isinstance(event, RunPaused) and event.record.run_id in self._late:
             self.client.flush(FLUSH_SECONDS)
             self._update(event.record.run_id)
-        elif isinstance(event, OutcomeRecorded):
-            self._labelled(event)
+        record = self._told(event)
+        if record is not None:
+            self._remember(record)
+            self._outbox.put(record)
+
+    def spool(self, events: list[Event]) -> None:
+        """Keep on disk what these events tell LangSmith; the core calls it."""
+        records = [self._told(event) for event in events]
+        self._outbox.keep([record for record in records if record is not None])
+
+    def _told(self, event: Event) -> RunRecord | None:
+        """The record that LangSmith is to be told of; None: nothing."""
+        if isinstance(event, RunFinished):
+            return self._finished(self._read(event.record))
+        return self._labelled(event) if isinstance(event, OutcomeRecorded) else None
 
     def _read(self, record: RunRecord) -> RunRecord:
         """A record with the reference that this listener has kept in it, and no other's."""
@@ -229,24 +238,23 @@ class LangSmith:
         if update is not None and is_of_use:
             update()
 
-    def _finished(self, record: RunRecord) -> None:
+    def _finished(self, record: RunRecord) -> RunRecord | None:
         reference = Reference.of(record)
         if reference is not None:
             self.traced += 1
             self.sampled_out += not reference.sampled
         if reference is None or not reference.sampled:
             self._update(record.run_id, is_of_use=False)
-            return
-        self._remember(record)
-        self._outbox.put(record)
+            return None
+        return record
 
-    def _labelled(self, event: OutcomeRecorded) -> None:
+    def _labelled(self, event: OutcomeRecorded) -> RunRecord | None:
         """A label came later: correct the feedback of the run that it is about."""
         record, foreign = self._records.get(event.run_id), False
         if record is None and event.record is not None:
             record, foreign = self._read(event.record), True
         if foreign and any(event.run_id in other._records for other in list(_alive.values())):
-            return  # another listener of this process has traced it, with a client of its own
+            return None  # another listener of this process has traced it, with a client of its own
         if record is None:
             self.unknown += 1
             log.warning(
@@ -254,11 +262,11 @@ class LangSmith:
                 "knows the run",
                 event.run_id,
             )
-            return
+            return None
         reference = Reference.of(record)
         if reference is None or not reference.sampled:
-            return
-        record = replace(
+            return None
+        return replace(
             record,
             passed=event.passed,
             # where labels of steps say more, the record of the run's end has it
@@ -272,8 +280,6 @@ class LangSmith:
                 **({f"{PREFIX}foreign": True} if foreign else {}),
             },
         )
-        self._remember(record)
-        self._outbox.put(record)
 
     def _remember(self, record: RunRecord) -> None:
         with self._lock:
@@ -281,10 +287,6 @@ class LangSmith:
             self._records.move_to_end(record.run_id)
             while len(self._records) > KEPT:
                 self._records.popitem(last=False)
-
-    def spool(self, events: list[Event]) -> None:
-        """Keep outcomes on disk."""
-        self._outbox.spool.write([e for e in events if isinstance(e, RunFinished)])
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until every outcome is sent; whether all of them are in LangSmith.

@@ -16,7 +16,7 @@ from coord_plugins.host import Spool
 
 from ._disk import note_lost
 from ._errors import NotYetError, RefusedError, UnavailableError
-from ._queue import Piece, Queue
+from ._queue import Other, Piece, Queue
 
 log = logging.getLogger("coord_plugins.langsmith")
 LIMIT = 10_000
@@ -67,8 +67,7 @@ class Outbox:
         self._send = send
         self.spool = spool
         self.sent = self.spooled = self.refused = self.dropped = 0
-        self._queue = Queue(self._try, self._next_replay)
-        self._queue.other = self._replay
+        self._queue = Queue(self._try, Other(self._next_replay, self._begin_replay, self._replay))
         self._newest: dict[str, Entry] = {}
         self._closed_until = 0.0
         self._cooldown = COOLDOWN[0]
@@ -86,6 +85,13 @@ class Outbox:
                 return
             self._newest[record.run_id] = entry = Entry(record)
             self._queue.push(entry)
+
+    def keep(self, records: Sequence[RunRecord]) -> None:
+        """Put outcomes on disk at once; they are sent from there."""
+        with self._queue.ready:
+            if records:
+                self._keep(records)
+                self._queue.start()
 
     def _keep(self, records: Sequence[RunRecord]) -> None:
         """Put outcomes on disk."""
@@ -172,11 +178,10 @@ class Outbox:
 
     def _next_replay(self) -> float | None:
         """When what waits on disk is tried; None: nothing waits, or somebody is at it."""
-        if not self._waiting or self._replaying:
-            return None
-        if not self._is_closed():
-            self._replaying = True
-        return self._closed_until
+        return self._closed_until if self._waiting and not self._replaying else None
+
+    def _begin_replay(self) -> None:
+        self._replaying = True
 
     def _replay(self) -> None:
         """Send what waits on disk, a file at a time."""

@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 WORKERS = 8
 """Threads that work; each does one thing at a time."""
@@ -25,25 +25,34 @@ class Piece(Protocol):
         """Pieces of one run are done one after another, in their order."""
 
 
+class Other(NamedTuple):
+    """Other work than pieces, for one thread at a time."""
+
+    due: Callable[[], float | None]
+    """When (monotonic seconds) it is to be done; None: there is none. `ready` is held."""
+    begin: Callable[[], None]
+    """Somebody takes it: from now on it is due for nobody else. `ready` is held."""
+    work: Callable[[], None]
+    """Does it."""
+
+
 class Queue:
     """Pieces of work and the threads that do them.
 
     All of it is guarded by `ready`, whose methods' callers hold it where a docstring says so.
     """
 
-    def __init__(self, work: Callable[[Piece], None], extra: Callable[[], float | None]) -> None:
+    def __init__(self, work: Callable[[Piece], None], other: Other) -> None:
         """Prepare it; threads start with the first piece.
 
         Args:
             work: Does one piece.
-            extra: When (monotonic seconds) there is other work that `other` does; None: there is
-                none. Called with `ready` held.
+            other: What there is to do beside pieces.
         """
         self.ready = threading.Condition()
         self.ended = False
         self._work = work
-        self._extra = extra
-        self.other: Callable[[], None] = lambda: None
+        self._other = other
         self._heap: list[tuple[float, int, Piece]] = []
         self._order = itertools.count()
         self._active: list[Piece] = []
@@ -112,7 +121,7 @@ class Queue:
 
     def _do(self, piece: Piece | Queue) -> None:
         if isinstance(piece, Queue):
-            self.other()
+            self._other.work()
             return
         try:
             self._work(piece)
@@ -130,7 +139,8 @@ class Queue:
                 piece = self._take(now)
                 if piece is not None:
                     return piece
-                later = [t for t in (self._extra(), self._heap[0][0] if self._heap else None) if t]
+                ends = (self._other.due(), self._heap[0][0] if self._heap else None)
+                later = [end for end in ends if end is not None]
                 # one thread is enough to wait for what comes later
                 if now >= idle and (not later or len(self._threads) > 1):
                     break
@@ -140,8 +150,9 @@ class Queue:
 
     def _take(self, now: float) -> Piece | Queue | None:
         """What is due; the queue itself stands for the other work."""
-        other = self._extra()
+        other = self._other.due()
         if other is not None and other <= now:
+            self._other.begin()
             return self
         piece = self._due(now)
         if piece is not None:

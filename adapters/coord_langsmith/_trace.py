@@ -50,10 +50,6 @@ class Trace:
         """Nothing to do: the host's own runs are the parents."""
         return _nothing
 
-    def step(self, step: Step, number: int) -> Child | None:
-        """A visit of a step."""
-        raise NotImplementedError
-
     def repeat(self, step: Step, number: int) -> Child | None:
         """One more execution, with the reason why."""
         last = step.events[-1]

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def demo_command(
     framework: Annotated[
-        str, typer.Option("--framework", help="Whose pipeline: langgraph, crewai.")
+        str, typer.Option("--framework", help="Whose pipeline: langgraph, autogen, crewai.")
     ] = "langgraph",
     runs: Annotated[
         int | None,
@@ -128,9 +128,16 @@ def _traced(read: Mapping[str, Any]) -> Iterator[str]:
     if read["accuracy"] is None:
         yield f"no accuracy: {read['withheld']}"
         return
+    low, high = read["interval"]
+    least, most = read["node_interval"]
     yield (
-        f"end to end {read['accuracy']:.1%} (the store says {read['store_accuracy']:.1%}); "
-        f"node by node it looks like {read['node_success']:.1%}"
+        f"{read['successes']:,} of {read['labelled']:,} runs did their job: "
+        f"{read['accuracy']:.1%} [{low:.1%}, {high:.1%}] (the store says "
+        f"{read['store_accuracy']:.1%})"
+    )
+    yield (
+        f"below the roots {read['node_success']:.1%} [{least:.1%}, {most:.1%}] of "
+        f"{read['node_runs']:,} runs have no error"
     )
     yield f"Look closer with: coord langsmith report --project {read['project']}"
 

@@ -11,7 +11,16 @@ import pytest
 from coord_langsmith import LangSmith, _outbox, bounded_client
 from urllib3.util import Retry
 
-from coord_plugins import PolicyError, UnsupportedHostError, configure, flush, record_outcome, track
+from coord_plugins import (
+    OutcomeRecorded,
+    PolicyError,
+    RunFinished,
+    UnsupportedHostError,
+    configure,
+    flush,
+    record_outcome,
+    track,
+)
 from coord_plugins.testing import LangSmithServer, langsmith_server
 
 
@@ -257,3 +266,29 @@ def test_a_late_label_of_a_trace_that_is_not_sampled_goes_nowhere(traced: LangSm
     said = {k: v for k, v in listener.stats().items() if v}
     assert said == {"traced": 1, "sampled_out": 1}
     listener.close()
+
+
+def test_what_the_core_could_not_hand_over_is_kept_as_it_would_be_sent(
+    traced: LangSmithServer,
+) -> None:
+    """Also with a key of its own, a late label, and a trace that is not sampled."""
+    quality = LangSmith(key="quality", spool="quality")
+    run_id = run_once(quality)
+    label = OutcomeRecorded(run_id, False, 1.0, "late", "reopened")
+    quality.spool([label])
+    assert flush(10)
+    [said] = traced.feedback_on(traced.roots()[0]["id"], "quality")
+    assert (said["score"], said["comment"]) == (0, "lost at goal: reopened")
+
+    client = traced.client(tracing_sampling_rate=0.0)
+    unsampled = LangSmith(client=client, spool="unsampled")
+    with track("p", listeners=[unsampled], store="memory") as run:
+        pass
+    assert flush(10)
+    before = len(traced.requests)
+    unsampled.spool([RunFinished(run.coord.last)])  # type: ignore[arg-type]  # it ended
+    assert flush(10)
+    assert len(traced.requests) == before
+    assert unsampled.stats()["spooled"] == 0
+    quality.close()
+    unsampled.close()

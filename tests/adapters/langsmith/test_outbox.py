@@ -286,3 +286,20 @@ def test_where_no_thread_can_start_whoever_waits_does_the_work(
     assert box.flush(5)
     assert {r.run_id for r in service.taken} == {"0", "1", "2"}
     assert counts(box) == {"sent": 3}
+
+
+def test_asking_when_the_disk_is_due_takes_nothing(make: Any) -> None:
+    """Whoever only looks how long to sleep must not leave the work to nobody."""
+    service = Service()
+    service.always = UnavailableError("down", is_final=True)
+    box = make(service)
+    box.put(record("a"))
+    assert not box.flush(5)
+    service.always = None
+    with box._queue.ready:
+        box._closed_until = 0.0
+        assert [box._next_replay(), box._next_replay()] == [0.0, 0.0]
+        assert not box._replaying
+        box._queue.ready.notify_all()
+    assert box.flush(5)
+    assert [r.run_id for r in service.taken] == ["a"]
