@@ -13,7 +13,9 @@ from ._bus import Delivery, delivery_of
 from ._clock import current_clock
 from ._config import clean, configured, current_mode, generation
 from ._context import current as running
+from ._describe import remember, remember_edge
 from ._drive import adrive, drive
+from ._edge import ValidationEdge
 from ._events import OutcomeRecorded
 from ._explain import explained
 from ._judge import Judging, ask
@@ -75,8 +77,12 @@ class Coord:
         self.findings = tuple(findings)
         self.entries = frozenset(entries)
         self.policy_id = policy.policy_id
+        self.goal_id = policy.goal_id
+        if recorded:
+            remember(policy, self.policy_id, host)
         self.prices = self._priced()
         self._recorded = recorded
+        self._noted: set[int] = set()
         self._generation = generation()
         self.runs: collections.deque[RunRecord] = collections.deque(maxlen=KEPT_RUNS)
         self._bare = bare
@@ -103,6 +109,13 @@ class Coord:
     def explain(self) -> str:
         """The edges, feedback routes and worst-case calls of this policy, as text."""
         return "\n".join(explained(self.policy, self.host, self.findings))
+
+    def note(self, edge: ValidationEdge) -> None:
+        """Remember an edge that did not come with the policy, but with a decorated function."""
+        if id(edge) not in self._noted:
+            self._noted.add(id(edge))
+            if self._recorded:
+                remember_edge(self.policy.pipeline, self.policy_id, edge)
 
     def detach(self) -> Any:
         """The bare host object, as it was before `attach`."""

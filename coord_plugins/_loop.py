@@ -177,6 +177,11 @@ def _note_down(
     label = None
     if run.policy.label is not None:
         label = _labelled(step, value) if error is None else False
+    given_right = run.policy.label is None or run.given_right(step.name)
+    repeats = judged is not None and step.name in run.mistaken
+    if judged is not None:
+        wrong = judged == "reject" and label is False and given_right
+        (run.mistaken.add if wrong else run.mistaken.discard)(step.name)
     would = chain is not None and chain.observed
     if would and run.would_stop is None:
         run.would_stop = f"{step.name}: would_reject"
@@ -201,9 +206,10 @@ def _note_down(
             feedback,
             step.delivered,
             label,
-            run.policy.label is None or run.given_right(step.name),
+            given_right,
             _bucket(step, error, served_by),
             served_by,
+            repeats,
             step.usage,
             step.validation,
         )

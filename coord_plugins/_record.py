@@ -37,6 +37,8 @@ class RunRecord:
     """The name given to `attach` or `track`."""
     policy_id: str = ""
     """Hash of edges, validators with versions, retry and goal."""
+    goal_id: str | None = None
+    """Name and version of the goal; None: there was none, or it is not known."""
     status: Literal["running", "paused", "finished"] = "running"
     """Whether the run has an outcome yet."""
     mode: str = "enforce"

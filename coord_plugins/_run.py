@@ -89,6 +89,8 @@ class Run(Resuming):
         self.outputs: dict[str, Any] = {}
         self.tallies: dict[str, StepTally] = {}
         self.notes: list[Note] = []
+        self.mistaken: set[str] = set()
+        """Steps whose latest judged candidate was rejected and labelled wrong, on right input."""
         self.output: Any = None
         self.spent = Usage()
         self.started = 0
@@ -132,7 +134,10 @@ class Run(Resuming):
             edge: The step's edge; default the policy's.
             retry: The step's retry; default the policy's.
         """
-        edge = edge if edge is not None else self.policy.edges.get(name)
+        if edge is None:
+            edge = self.policy.edges.get(name)
+        else:
+            self.coord.note(edge)
         retry = retry if retry is not None else self.policy.retry_of(name)
         return Step(self, name, edge, limited(retry), input, branch, reachable)
 
@@ -300,6 +305,7 @@ class Run(Resuming):
             run_id=self.run_id,
             pipeline=self.policy.pipeline,
             policy_id=self.coord.policy_id,
+            goal_id=self.coord.goal_id,
             mode=self.mode,
             task=self.task,
             thread=self.thread,

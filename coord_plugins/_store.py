@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ._clock import current_clock
 from ._events import Event, OutcomeRecorded
 from ._record import RunRecord, Source
-from ._store_lines import Line
+from ._store_lines import Audit, Line, TaskLine
 from ._store_query import Query
 from ._store_spool import Spool
 from ._store_write import Writer, newest, write_or_halve
@@ -201,6 +201,21 @@ class Store:
             found = iter_lines(connection, query, by, unit)
             yield from list(found) if self.in_memory else found
 
+    def iter_task_lines(self, query: Query, by: str | None) -> Iterator[TaskLine]:
+        """The runs of each task, where some task has several; else nothing."""
+        from ._store_tasks import has_trials, iter_task_lines
+
+        with self._connect() as connection:
+            if has_trials(connection):
+                yield from list(iter_task_lines(connection, query, by))
+
+    def iter_audits(self, query: Query, by: str | None) -> Iterator[Audit]:
+        """Late labels of delivered runs, by the goal's own word."""
+        from ._store_tasks import iter_audits
+
+        with self._connect() as connection:
+            yield from list(iter_audits(connection, query, by))
+
     def find_run(
         self, run_id: str | None = None, *, task: str | None = None, pipeline: str | None = None
     ) -> str | None:
@@ -214,6 +229,21 @@ class Store:
         """One run's record; None: there is none."""
         found = list(self.iter_records(Query(run_id=run_id, include_nested=True)))
         return found[0] if found else None
+
+    def policies(self, pipeline: str | None = None) -> list[dict[str, Any]]:
+        """What was attached: edges, their validators and where their code is, per policy.
+
+        Args:
+            pipeline: Only the policies of this pipeline.
+
+        Returns:
+            One mapping per pipeline and policy: `pipeline`, `policy_id`, `host`, `goal_id`,
+            `labelled` and `edges`; a policy that an older version recorded is missing.
+        """
+        from ._store_read import policies_of
+
+        with self._connect() as connection:
+            return policies_of(connection, pipeline)
 
     def labels(self, run_id: str) -> Sequence[OutcomeRecorded]:
         """The label history of a run, in order of time."""

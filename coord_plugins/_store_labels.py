@@ -18,6 +18,7 @@ from ._store_read import ShapeReader
 from ._store_rows import kind_number, tallies_of, text
 from ._store_schema import outcomes, runs
 
+_KEY = "pipeline policy_id goal_id mode outcome source".split()
 _CHUNK = 500  # old SQLite takes 999 parameters a statement
 
 
@@ -74,7 +75,7 @@ def _apply(connection: sa.Connection, counts: dict[str, Any]) -> None:
             steps = tallies_of(shape(run["shape_id"]), ())
             changed["lost_at"] = lost_at(steps, None, passed) if passed is False else None
         new = {**run, **changed}
-        key = (new[name] for name in ("pipeline", "policy_id", "mode", "outcome", "source"))
+        key = (new[name] for name in _KEY)
         nested = run["parent_id"] is not None
         changed["kind_id"] = kind_number(*key, new["lost_at"], nested, run["shape_id"])
         connection.execute(sa.update(runs).where(runs.c.run_id == run["run_id"]).values(**changed))

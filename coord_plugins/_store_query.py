@@ -14,7 +14,7 @@ from ._record import RunRecord
 from .errors import PolicyError
 
 COLUMNS = (
-    "pipeline policy_id mode task thread environment release outcome source status lost_at"
+    "pipeline policy_id goal_id mode task thread environment release outcome source status lost_at"
 ).split()
 """What `where` and `by` take from the run itself; every other key is one of its metadata."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

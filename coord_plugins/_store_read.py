@@ -12,7 +12,7 @@ from ._record import RunRecord
 from ._store_lines import Line
 from ._store_query import COLUMNS, Query, as_text
 from ._store_rows import RUN_AMOUNTS, Shape, record_of, shape_from_rows
-from ._store_schema import runs, shapes
+from ._store_schema import policies, runs, shapes
 from .errors import PolicyError
 
 CHUNK = 1_000
@@ -21,9 +21,16 @@ _KEPT = 50_000
 """Shapes kept in memory; most stores have a few hundred."""
 _SAME = [
     runs.c[name]
-    for name in "pipeline policy_id mode outcome source lost_at parent_id shape_id".split()
+    for name in "pipeline policy_id goal_id mode outcome source lost_at parent_id shape_id".split()
 ]
 _SUMS = [runs.c.elapsed, *(runs.c[name] for name in RUN_AMOUNTS)]
+
+
+def _squares() -> list[Any]:
+    """The squares of a run's cost, tokens and seconds."""
+    cost = runs.c.cost_first + runs.c.cost_retry + runs.c.cost_validation + runs.c.cost_fallback
+    tokens = sa.cast(runs.c.input_tokens + runs.c.output_tokens, sa.Double)
+    return [value * value for value in (cost, tokens, runs.c.elapsed)]
 
 
 def iter_records(connection: sa.Connection, query: Query) -> Iterator[RunRecord]:
@@ -40,19 +47,19 @@ def iter_lines(
 ) -> Iterator[Line]:
     """What a report needs of the runs that match; equal runs come as one line."""
     shape = ShapeReader(connection)
-    by_value: Any = (sa.null() if by is None else _value(connection, by)).label("by_value")
+    split = by_value(connection, by)
     chosen: Any
     if unit == "run":
         # Runs of one kind agree in these; SQLite takes any row's value, others need to be told.
         pick = _itself if connection.dialect.name == "sqlite" else sa.func.min
-        sums = [sa.func.sum(column) for column in _SUMS]
+        sums = [sa.func.sum(column) for column in (*_SUMS, *_squares())]
         same = [pick(column) for column in _SAME]
-        chosen = sa.select(*same, by_value, sa.func.count(), sa.func.max(runs.c.started_at), *sums)
-        chosen = chosen.group_by(runs.c.kind_id, *([] if by is None else [by_value]))
+        chosen = sa.select(*same, split, sa.func.count(), sa.func.max(runs.c.started_at), *sums)
+        chosen = chosen.group_by(runs.c.kind_id, *([] if by is None else [split]))
     else:
         unit_id = sa.func.coalesce(runs.c[unit], runs.c.run_id)
         one = sa.literal(1)
-        chosen = sa.select(*_SAME, by_value, one, runs.c.started_at, *_SUMS, unit_id)
+        chosen = sa.select(*_SAME, split, one, runs.c.started_at, *_SUMS, *_squares(), unit_id)
     chosen = chosen.where(*conditions(connection, query))
     with _stream(connection, chosen) as rows:
         yield from (_line(connection, shape, by, row) for row in rows)
@@ -66,19 +73,26 @@ def _line(connection: sa.Connection, shape: ShapeReader, by: str | None, row: An
     return Line(
         pipeline=row[0],
         policy_id=row[1],
-        mode=row[2],
-        outcome=row[3],
-        source=row[4],
-        lost_at=row[5],
-        nested=row[6] is not None,
-        shape=shape(row[7]),
-        by=None if by is None else _plain(connection, by, row[8]),
-        n=row[9],
-        started_at=row[10],
-        elapsed=row[11],
-        amounts=tuple(float(amount) for amount in row[12:20]),
-        unit=row[20] if len(row) > 20 else None,
+        goal_id=row[2],
+        mode=row[3],
+        outcome=row[4],
+        source=row[5],
+        lost_at=row[6],
+        nested=row[7] is not None,
+        shape=shape(row[8]),
+        by=plain_by(connection, by, row[9]),
+        n=row[10],
+        started_at=row[11],
+        elapsed=row[12],
+        amounts=tuple(float(amount) for amount in row[13:21]),
+        squares=(float(row[21]), float(row[22]), float(row[23])),
+        unit=row[24] if len(row) > 24 else None,
     )
+
+
+def by_value(connection: sa.Connection, by: str | None) -> Any:
+    """The column that a report is split by, as "by_value"."""
+    return (sa.null() if by is None else _value(connection, by)).label("by_value")
 
 
 def conditions(connection: sa.Connection, query: Query) -> list[sa.ColumnElement[bool]]:
@@ -122,9 +136,9 @@ def _value(connection: sa.Connection, key: str) -> sa.ColumnElement[Any]:
     return sa.cast(value, sa.Text)
 
 
-def _plain(connection: sa.Connection, key: str, value: str | None) -> str | None:
-    """What `_value` found, as people write it."""
-    if value is None or key in COLUMNS:
+def plain_by(connection: sa.Connection, key: str | None, value: str | None) -> str | None:
+    """What `by_value` found, as people write it."""
+    if value is None or key is None or key in COLUMNS:
         return value
     found = json.loads(value)
     if connection.dialect.name == "sqlite":
@@ -158,6 +172,15 @@ class ShapeReader:
         chosen = sa.select(shapes).where(shapes.c.shape_id == number)
         rows = self._connection.execute(chosen.order_by(shapes.c.position)).mappings()
         return shape_from_rows([{**row} for row in rows])
+
+
+def policies_of(connection: sa.Connection, pipeline: str | None) -> list[dict[str, Any]]:
+    """The descriptions of what was attached, by pipeline and policy."""
+    chosen = sa.select(policies.c.description)
+    if pipeline is not None:
+        chosen = chosen.where(policies.c.pipeline == pipeline)
+    rows = connection.execute(chosen.order_by(policies.c.pipeline, policies.c.policy_id))
+    return [json.loads(said) for (said,) in rows]
 
 
 def latest(

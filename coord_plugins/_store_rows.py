@@ -24,7 +24,7 @@ COUNTS = (
     "executions completed errors retries fallbacks human calls passes rejects loops exhausted "
     "validator_errors would_reject rejects_right rejects_wrong exhausted_right exhausted_wrong "
     "escalations delivered undelivered pass_right pass_own pass_upstream reject_right reject_own "
-    "reject_upstream"
+    "reject_upstream repeat_right repeat_wrong"
 ).split()
 """The integers of a `StepTally` that make up a shape, in the order of columns."""
 FLAGS = "first_ok first_given_right accepted accepted_given_right".split()
@@ -119,7 +119,8 @@ def kind_number(*key: Any) -> int:
     """One number for what a report tells apart, so that it groups by a single integer.
 
     Args:
-        key: pipeline, policy_id, mode, outcome, source, lost_at, whether nested, shape_id.
+        key: pipeline, policy_id, goal_id, mode, outcome, source, lost_at, whether nested,
+            shape_id.
     """
     digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
@@ -130,7 +131,7 @@ RUN_COLUMNS = (
     "finished_at elapsed ending detail outcome passed source explanation goal_error error lost_at "
     "would_stop label_at shape_id kind_id amounts cost_first cost_retry cost_validation "
     "cost_fallback input_tokens output_tokens unknown_tokens unknown_cost tags metadata notes "
-    "payload"
+    "payload goal_id"
 ).split()
 """The columns of a run's row, in the order of `run_row`."""
 
@@ -141,12 +142,9 @@ def run_row(record: RunRecord, number_of: Callable[[Shape], int]) -> tuple[Any, 
     amounts, sums = amounts_of(steps)
     labelled = record.passed is not None or record.goal_error is not None
     shape_id, outcome = number_of(shape_of(steps)), record.outcome
-    pipeline, blamed, nested = (
-        text(record.pipeline),
-        text(record.lost_at),
-        record.parent_id is not None,
-    )
-    key = (pipeline, record.policy_id, record.mode, outcome, record.source, blamed, nested)
+    pipeline, goal_id = text(record.pipeline), text(record.goal_id)
+    blamed, nested = text(record.lost_at), record.parent_id is not None
+    key = (pipeline, record.policy_id, goal_id, record.mode, outcome, record.source, blamed, nested)
     return (
         text(record.run_id),
         pipeline,
@@ -180,12 +178,13 @@ def run_row(record: RunRecord, number_of: Callable[[Shape], int]) -> tuple[Any, 
         to_json(record.metadata) if record.metadata else "{}",
         to_json([[n.step, n.execution, n.kind, n.text] for n in record.notes] or ()),
         None if record.payload is None else to_json(record.payload),
+        goal_id,
     )
 
 
 _PLAIN = (
     "run_id pipeline policy_id status mode task thread parent_id environment release started_at "
-    "finished_at elapsed detail source explanation goal_error error lost_at would_stop"
+    "finished_at elapsed detail source explanation goal_error error lost_at would_stop goal_id"
 ).split()
 
 
@@ -247,10 +246,13 @@ def text(value: str | None) -> str | None:
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
+_strict = json.JSONEncoder(default=str, allow_nan=False, ensure_ascii=False).encode
+
+
 def to_json(value: Any) -> str:
     """Strict JSON; what JSON does not know is stored as its text."""
     try:
-        written = json.dumps(value, default=str, allow_nan=False, ensure_ascii=False)
+        written = _strict(value)
     except (ValueError, TypeError, RecursionError):  # NaN, a circle, keys that are no strings
         written = json.dumps(_tame(value, 0), default=str, ensure_ascii=False)
     return written if written.isascii() else str(text(written))

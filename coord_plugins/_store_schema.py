@@ -2,7 +2,8 @@
 
 Tables (prefixed, for a store may live in a database that has other tables):
 `coord_runs`, one row a run; `coord_shapes`, the distinct integers of runs' tallies, one row a
-step; `coord_outcomes`, the history of labels; `coord_meta`, the schema's version.
+step; `coord_outcomes`, the history of labels; `coord_policies`, what was attached, as JSON;
+`coord_meta`, the schema's version.
 
 Views are the stable interface for SQL, columns are only ever added:
 `runs_v1`, one row a run, and `steps_v1`, one row a run and step.
@@ -67,13 +68,25 @@ outcomes = sa.Table(
     sa.Column("explanation", sa.Text),
     sa.Column("goal_error", sa.Text),
 )
+policies = sa.Table(
+    "coord_policies",
+    meta_data,
+    sa.Column("pipeline", sa.Text, primary_key=True),
+    sa.Column("policy_id", sa.Text, primary_key=True),
+    sa.Column("description", sa.Text, nullable=False),
+)
 meta = sa.Table("coord_meta", meta_data, sa.Column("schema_version", sa.Integer, nullable=False))
 
 _RUN_VIEW = [name for name in RUN_COLUMNS if name not in ("shape_id", "kind_id", "amounts")]
 
 
-def _first_schema(connection: sa.Connection) -> None:
+def _create(connection: sa.Connection) -> None:
+    """Make every table and view as they are now."""
     meta_data.create_all(connection)
+    _make_views(connection)
+
+
+def _make_views(connection: sa.Connection) -> None:
     quote = connection.dialect.identifier_preparer.quote
     listed = ", ".join(quote(name) for name in _RUN_VIEW)
     total = "cost_first + cost_retry + cost_validation + cost_fallback"
@@ -97,8 +110,20 @@ def _amount(connection: sa.Connection, index: int, name: str) -> str:
     return f"CAST({found} AS {kind}) AS {name}"
 
 
-MIGRATIONS: list[Callable[[sa.Connection], None]] = [_first_schema]
-"""The n-th function brings a schema from version n to n + 1."""
+def _second_schema(connection: sa.Connection) -> None:
+    """Goals of runs, repeats of steps, and what was attached."""
+    for view in ("steps_v1", "runs_v1"):
+        connection.execute(sa.text(f"DROP VIEW {view}"))
+    connection.execute(sa.text("ALTER TABLE coord_runs ADD COLUMN goal_id TEXT"))
+    for name in ("repeat_right", "repeat_wrong"):
+        added = f"ALTER TABLE coord_shapes ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0"
+        connection.execute(sa.text(added))
+    policies.create(connection)
+    _make_views(connection)
+
+
+MIGRATIONS: list[Callable[[sa.Connection], None]] = [_create, _second_schema]
+"""The n-th function brings a schema from version n to n + 1; the first makes the newest."""
 VERSION = len(MIGRATIONS)
 
 
@@ -123,7 +148,7 @@ def migrate(connection: sa.Connection, where: str) -> None:
         )
     if found == VERSION:
         return
-    for step in MIGRATIONS[found:]:
+    for step in MIGRATIONS[found:] if found else MIGRATIONS[:1]:
         step(connection)
     connection.execute(sa.delete(meta))
     connection.execute(sa.insert(meta).values(schema_version=VERSION))
@@ -143,6 +168,15 @@ def run_upsert(dialect: str) -> str:
 def shape_insert(dialect: str) -> str:
     """Insert shapes that are not there yet."""
     return f"{_insert('coord_shapes', SHAPE_COLUMNS, dialect)} ON CONFLICT DO NOTHING"
+
+
+def policy_upsert(dialect: str) -> str:
+    """Insert or replace what was attached: its validators may have moved."""
+    names = ("pipeline", "policy_id", "description")
+    return (
+        f"{_insert('coord_policies', names, dialect)} ON CONFLICT (pipeline, policy_id) "
+        "DO UPDATE SET description = excluded.description"
+    )
 
 
 def _insert(table: str, names: tuple[str, ...] | list[str], dialect: str) -> str:

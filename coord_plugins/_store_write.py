@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ._events import Event, OutcomeRecorded, RunFinished, RunPaused, RunStarted
 from ._record import RunRecord
-from ._store_rows import Shape, run_row, shape_number, shape_rows
+from ._store_rows import Shape, run_row, shape_number, shape_rows, text, to_json
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -72,6 +72,8 @@ class Writer:
         self._dialect = dialect
         self._known: dict[Shape, int] = {}
         self._fresh: dict[Shape, int] = {}
+        self._described: dict[tuple[str, str], object] = {}
+        self._new_policies: dict[tuple[str, str], object] = {}
 
     def write(
         self,
@@ -84,6 +86,7 @@ class Writer:
         from ._store_schema import run_upsert, shape_insert
 
         self._fresh = {}
+        self._write_policies(connection, records)
         rows = [run_row(record, self._number) for record in records.values()]
         # In one order everywhere, so that two writers cannot wait for each other.
         fresh = sorted(self._fresh.items(), key=itemgetter(1))
@@ -101,6 +104,21 @@ class Writer:
         if len(self._known) > _KNOWN_SHAPES:
             self._known.clear()
         self._known.update(self._fresh)
+        self._described |= self._new_policies
+        self._new_policies = {}
+
+    def _write_policies(self, connection: sa.Connection, records: Mapping[str, RunRecord]) -> None:
+        """Write what was attached, where this process has not written it as it is now."""
+        from ._describe import remembered
+        from ._store_schema import policy_upsert
+
+        found = {(r.pipeline, r.policy_id): None for r in records.values()}
+        said = {key: remembered(*key) for key in sorted(found)}
+        new = {k: v for k, v in said.items() if v is not None and self._described.get(k) is not v}
+        if new:
+            rows = [(text(k[0]), k[1], to_json(v)) for k, v in new.items()]
+            connection.exec_driver_sql(policy_upsert(self._dialect), rows)
+        self._new_policies = dict(new)
 
     def _number(self, shape: Shape) -> int:
         found = self._known.get(shape)

@@ -82,6 +82,9 @@ class StepSettled(NamedTuple):
     """Where the execution's cost belongs."""
     served_by: str | None = None
     """The fallback that stood in."""
+    repeats: bool = False
+    """Whether the candidate takes the place of one that was rejected and labelled wrong, given
+    right input."""
     usage: Usage | None = None
     """What the execution spent."""
     validation: Usage | None = None
@@ -92,7 +95,8 @@ _COUNTS = (
     "executions errors retries fallbacks human calls passes rejects loops exhausted "
     "validator_errors would_reject rejects_right rejects_wrong exhausted_right exhausted_wrong "
     "escalations delivered undelivered pass_right pass_own pass_upstream reject_right reject_own "
-    "reject_upstream input_tokens output_tokens unknown_tokens unknown_cost completed"
+    "reject_upstream repeat_right repeat_wrong input_tokens output_tokens unknown_tokens "
+    "unknown_cost completed"
 ).split()
 _AMOUNTS = "duration cost_first cost_retry cost_validation cost_fallback".split()
 
@@ -147,6 +151,11 @@ class StepTally:
     reject_right: int = 0
     reject_own: int = 0
     reject_upstream: int = 0
+    repeat_right: int = 0
+    """Candidates made from right input in place of one that was rejected and labelled wrong on
+    right input: right ..."""
+    repeat_wrong: int = 0
+    """... or wrong again."""
     input_tokens: int = 0
     output_tokens: int = 0
     unknown_tokens: int = 0
@@ -190,6 +199,9 @@ class StepTally:
         if self.executions == 1:
             self.first_given_right = event.given_right
             self.first_ok = event.error is None if event.label is None else event.label
+        if event.repeats and event.label is not None and event.given_right:
+            self.repeat_right += event.label
+            self.repeat_wrong += not event.label
         if event.error is None:
             self.completed += 1
         elif event.judged is None:

@@ -298,6 +298,64 @@ def test_a_report_splits_by_keys_and_columns_on_every_database(store):
     assert [p.value for p in report(store, by="k").only.parts] == ["3", "acme", "true", None]
 
 
+def test_trials_and_late_labels_on_every_database(store):
+    records = [
+        finished(
+            f"r{i}",
+            task=f"t{i % 4}",
+            passed=i % 3 != 0,
+            metadata={"half": i % 2},
+            elapsed=float(i),
+            steps={"draft": tally(cost_first=0.25 * i, input_tokens=i)},
+        )
+        for i in range(12)
+    ]
+    store.on_events([RunFinished(r) for r in records])
+    for by in (None, "half"):
+        said, expected = report(store, by=by).only, report(records, by=by).only
+        assert said.trials.pass_hat_k == expected.trials.pass_hat_k
+        assert said.trials.standard_error == pytest.approx(expected.trials.standard_error)
+        for one, other in zip((said, *said.parts), (expected, *expected.parts), strict=True):
+            assert one.success_rate.clusters == other.success_rate.clusters
+            assert one.success_rate.interval == pytest.approx(other.success_rate.interval)
+            cost = one.cost.per_success_interval
+            assert cost == pytest.approx(other.cost.per_success_interval)
+    for i in (1, 2, 3):
+        store.record_outcome(run_id=f"r{i}", passed=i == 1)
+    strata = report(store).only.true_rate.strata
+    assert [(s.name, s.runs, s.labelled, s.passed) for s in strata] == [
+        ("goal_passed", 8, 2, 1),
+        ("goal_failed", 4, 1, 0),
+    ]
+
+
+def test_an_older_schema_is_upgraded_in_place(store):
+    """A store as the first version made it, without goals, repeats and policies."""
+    store.on_event(RunFinished(finished()))
+    with store._begin() as connection:
+        for view in ("steps_v1", "runs_v1"):
+            connection.execute(sa.text(f"DROP VIEW {view}"))
+        connection.execute(sa.text("DROP TABLE coord_policies"))
+        connection.execute(sa.text("ALTER TABLE coord_runs DROP COLUMN goal_id"))
+        for name in ("repeat_right", "repeat_wrong"):
+            connection.execute(sa.text(f"ALTER TABLE coord_shapes DROP COLUMN {name}"))
+        for view, table in (("runs_v1", "coord_runs"), ("steps_v1", "coord_shapes")):
+            connection.execute(sa.text(f"CREATE VIEW {view} AS SELECT * FROM {table}"))
+        connection.execute(sa.text("UPDATE coord_meta SET schema_version = 1"))
+    from coord_plugins._store_schema import migrate
+
+    with store._begin() as connection:
+        migrate(connection, "here")
+    assert store.get_run("r1") == finished()
+    assert store.policies() == []
+    store.on_event(RunFinished(finished("r2", goal_id="resolved:2")))
+    assert report(store).only.goal_ids == {"": 1, "resolved:2": 1}
+    with store._connect() as connection:
+        goals = connection.execute(sa.text("SELECT goal_id FROM runs_v1 ORDER BY run_id")).all()
+        steps = connection.execute(sa.text("SELECT sum(repeat_right) FROM steps_v1")).scalar()
+    assert (goals, steps) == ([(None,), ("resolved:2",)], 0)
+
+
 def test_views_are_stable_and_add_up(store):
     store.on_events([RunFinished(FULL), RunFinished(finished("r2"))])
     with store._connect() as connection:
@@ -341,13 +399,14 @@ def test_a_newer_schema_is_refused_and_an_older_one_upgraded(tmp_path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS, add_column])
-        patch.setattr(schema, "VERSION", 2)
-        patch.setattr("coord_plugins._store_engine.VERSION", 2)
+        newer = schema.VERSION + 1
+        patch.setattr(schema, "VERSION", newer)
+        patch.setattr("coord_plugins._store_engine.VERSION", newer)
         upgraded = Store(url)
-        assert upgraded.describe()["schema_version"] == 2
+        assert upgraded.describe()["schema_version"] == newer
         assert upgraded.get_run("r1") == finished()
         upgraded.close()
-    with pytest.raises(StoreError, match="schema version 2.*upgrade coord-plugins"):
+    with pytest.raises(StoreError, match=f"schema version {newer}.*upgrade coord-plugins"):
         Store(url)
 
 
