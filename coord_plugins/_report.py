@@ -5,19 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from ._record import RunRecord
 from ._report_fold import Accumulator
-from ._report_types import Group, Rate, Report
+from ._report_measures import Rate
+from ._report_source import Source, latest_of_units, reading, reading_lines
+from ._report_types import Group, Report
 from ._store import Store
-from ._store_lines import Line, line_of
-from ._store_query import Query, make_query, value_of
-from .errors import PolicyError, StoreError
+from ._store_lines import TaskLine
+from ._store_query import Query, make_query
+from ._value import Value, runs_per_month
+from .errors import PolicyError
 
-__all__ = ["Group", "Rate", "Report", "iter_runs", "report"]
+__all__ = ["Group", "Rate", "Report", "iter_runs", "reading", "report"]
 
 Unit = Literal["run", "task", "thread"]
 Runs: TypeAlias = "Store | str | os.PathLike[str] | Iterable[RunRecord] | None"
@@ -34,12 +36,15 @@ def report(
     by: str | None = None,
     unit: Unit = "run",
     settle: str | float | None = None,
+    value: Value | None = None,
+    volume: str | float | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
     """How often the pipelines did their job, what a success cost, where the rest was lost.
 
     One pass over the runs; memory does not grow with them (it does with the number of tasks or
-    threads where these are the unit).
+    threads where these are the unit, and of records' tasks). Where a task has several runs,
+    intervals count tasks: runs of one task resemble each other.
 
     Args:
         store: A store, its URL or path, or records. Default: the configured store.
@@ -51,9 +56,10 @@ def report(
             mode, outcome, pipeline.
         by: A metadata key or such a column, by whose values each pipeline is split.
         unit: What counts as one. A task's or thread's outcome and step counts are those of
-            its latest run; its cost and seconds are those of all its runs. Intervals take units
-            as independent.
+            its latest run; its cost and seconds are those of all its runs.
         settle: Only runs at least this old (seconds, or "7d"), so that labels had time to come.
+        value: What outcomes are worth; then `Group.worth` says what the runs earn.
+        volume: With `value`: runs per month, or "10000/month", "300/day", "50/hour".
         progress: Called with the number of runs read so far.
 
     Raises:
@@ -65,10 +71,27 @@ def report(
         raise PolicyError(f"unit={unit!r}; it is 'run', 'task' or 'thread'")
     query = make_query(pipeline=pipeline, since=since, until=until, where=where, settle=settle)
     query = replace(query, include_nested=True)  # counted, though in no denominator
+    monthly = runs_per_month(volume)
+    with reading_lines(store, query, unit) as source:
+        folded, wholes = _fold(source, by, unit, progress)
+    given = {"pipeline": list(query.pipelines), "since": query.since, "until": query.until}
+    filters = {**given, "where": dict(query.where), "settle": query.settle}
+    return Report(
+        unit=unit,
+        by=by,
+        groups=_groups(folded, wholes, value, monthly),
+        filters={name: value for name, value in filters.items() if value},
+    )
+
+
+def _fold(
+    source: Source, by: str | None, unit: str, progress: Callable[[int], None] | None
+) -> tuple[dict[tuple[str, str | None], Accumulator], dict[str, Accumulator]]:
+    """The runs of each part, and of each pipeline as a whole."""
     folded: dict[tuple[str, str | None], Accumulator] = {}
     seen = 0
-    lines = _lines(store, query, by, unit)
-    for line in lines if unit == "run" else _latest_of_units(lines):
+    lines = source.lines(by)
+    for line in lines if unit == "run" else latest_of_units(lines):
         key = line.pipeline, line.by
         if key not in folded:
             folded[key] = Accumulator()
@@ -76,14 +99,25 @@ def report(
         seen += line.n
         if progress is not None:
             progress(seen)
-    given = {"pipeline": list(query.pipelines), "since": query.since, "until": query.until}
-    filters = {**given, "where": dict(query.where), "settle": query.settle}
-    return Report(
-        unit=unit,
-        by=by,
-        groups=_groups(folded, by),
-        filters={name: value for name, value in filters.items() if value},
-    )
+    for audit in source.audits(by):
+        folded[audit.pipeline, audit.by].audits.append(audit)
+    for key, tasks in _by_key(source.tasks(by)).items():
+        folded[key].take_tasks(tasks)
+    if by is None:
+        return {}, {pipeline: folded[pipeline, None] for pipeline, _ in folded}
+    wholes: dict[str, Accumulator] = {}
+    for (pipeline, _), part in folded.items():
+        wholes.setdefault(pipeline, Accumulator()).merge(part)
+    for (pipeline, _), tasks in _by_key(source.tasks(None)).items():
+        wholes[pipeline].take_tasks(tasks)
+    return folded, wholes
+
+
+def _by_key(lines: Iterable[TaskLine]) -> dict[tuple[str, str | None], list[TaskLine]]:
+    found: dict[tuple[str, str | None], list[TaskLine]] = {}
+    for line in lines:
+        found.setdefault((line.pipeline, line.by), []).append(line)
+    return found
 
 
 def iter_runs(
@@ -130,87 +164,18 @@ def _records(runs: Runs, query: Query) -> Iterator[RunRecord]:
     yield from (record for record in runs if query.matches(record))
 
 
-def _lines(runs: Runs, query: Query, by: str | None, unit: str) -> Iterator[Line]:
-    if runs is None or isinstance(runs, (Store, str, os.PathLike)):
-        with reading(runs) as opened:
-            yield from opened.iter_lines(query, by, unit)
-        return
-    for record in runs:
-        if query.matches(record):
-            name = None if unit == "run" else getattr(record, unit) or record.run_id
-            yield line_of(record, None if by is None else value_of(record, by), name)
-
-
-@contextmanager
-def reading(place: Store | str | os.PathLike[str] | None) -> Iterator[Store]:
-    """A store to read from, everything that this process queued for it written.
-
-    Raises:
-        StoreError: There is none, or it cannot be opened. None is made.
-    """
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from . import _stores
-    from ._bus import flush
-    from ._config import configured
-    from ._store_engine import url_of
-
-    spec: Store | str | os.PathLike[str] | None = place
-    if spec is None:
-        spec = configured("store")
-    known: Store | None
-    if isinstance(spec, Store):
-        known = spec
-    else:
-        known = _stores._opened.get(None if spec is None else str(spec))
-    if known is None and spec == "off":
-        raise StoreError("the store is off (COORD_STORE or configure); name one to read from")
-    if known is not None:
-        flush()
-    store = known or Store(url_of(spec), create=False)  # type: ignore[arg-type]  # no Store here
-    try:
-        yield store
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise StoreError(f"the store {store.url} cannot be used: {reason}") from error
-    finally:
-        if known is None:
-            store.close()
-
-
-def _latest_of_units(lines: Iterable[Line]) -> Iterator[Line]:
-    """One line per task or thread: its latest run, with the amounts of all its runs."""
-    units: dict[tuple[str, str | None], Line] = {}
-    for line in lines:
-        if line.nested:
-            yield line
-            continue
-        key = line.pipeline, line.unit
-        known = units.get(key)
-        units[key] = line if known is None else _joined(known, line)
-    yield from units.values()
-
-
-def _joined(one: Line, other: Line) -> Line:
-    """The later of two runs of a unit, with the amounts of both."""
-    newer = other if other.started_at >= one.started_at else one
-    sums = tuple(a + b for a, b in zip(one.amounts, other.amounts, strict=True))
-    return newer._replace(amounts=sums, elapsed=one.elapsed + other.elapsed)
-
-
 def _groups(
-    folded: Mapping[tuple[str, str | None], Accumulator], by: str | None
+    folded: Mapping[tuple[str, str | None], Accumulator],
+    wholes: Mapping[str, Accumulator],
+    value: Value | None,
+    monthly: float | None,
 ) -> tuple[Group, ...]:
     groups = []
-    for pipeline in sorted({pipeline for pipeline, _ in folded}):
-        values = [value for name, value in folded if name == pipeline]
-        values.sort(key=lambda value: (value is None, value or ""))
-        if by is None:
-            groups.append(folded[pipeline, None].group(pipeline, None))
-            continue
-        whole = Accumulator()
-        for value in values:
-            whole.merge(folded[pipeline, value])
-        parts = tuple(folded[pipeline, value].group(pipeline, value) for value in values)
-        groups.append(whole.group(pipeline, None, parts))
+    for pipeline in sorted(wholes):
+        names = [name for owner, name in folded if owner == pipeline]
+        names.sort(key=lambda name: (name is None, name or ""))
+        parts = tuple(
+            folded[pipeline, name].group(pipeline, name, (), value, monthly) for name in names
+        )
+        groups.append(wholes[pipeline].group(pipeline, None, parts, value, monthly))
     return tuple(groups)

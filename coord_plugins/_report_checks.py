@@ -35,7 +35,16 @@ def check_identities(group: Group) -> None:
         ),
         "lost_at adds up to the runs without success": sum(group.lost_at.values()) == lost,
         "policies add up to started": sum(group.policy_ids.values()) == group.started,
+        "success = first_pass + recovered": group.success
+        == family["success"]
+        == group.outcomes["success.first_pass"] + sum(group.recovered.values()),
     }
+    gap = group.gap
+    if gap is not None:
+        right = gap.first_tries.successes - gap.lost_anyway
+        claims["success = first tries right - lost anyway + won anyway"] = (
+            group.success == right + gap.won_anyway
+        )
     for edge in group.edges:
         judged = edge.passes + edge.rejects + edge.validator_errors
         at = f"edge {edge.step!r}: "
@@ -51,6 +60,9 @@ def warnings_of(group: Group) -> Iterator[str]:
     if len(group.policy_ids) > 1:
         named = ", ".join(f"{i or '(none)'}: {n:,} runs" for i, n in group.policy_ids.items())
         yield f"{len(group.policy_ids)} policies are pooled ({named}); split them by policy_id"
+    if len(group.goal_ids) > 1:
+        named = ", ".join(f"{i or '(unknown)'}: {n:,} runs" for i, n in group.goal_ids.items())
+        yield f"several goals are pooled ({named}): they measure different things"
     if len(group.modes) > 1:
         named = ", ".join(f"{mode}: {n:,} runs" for mode, n in group.modes.items())
         yield f"several modes are pooled ({named}); split them by mode"

@@ -11,10 +11,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ._compare_types import Comparison, Side
+from ._compare_words import dollars as words_dollars
+from ._compare_words import money, points
 from ._report_text import dollars, outcomes_table, percent
 from ._report_types import Group, Report
 
 NAMES = ("bare", "attached")
+_SAID = {
+    "better": "better",
+    "worse": "worse",
+    "no_effect": "no different",
+    "too_few": "not yet told apart",
+}
 
 
 def render_comparison(
@@ -53,6 +62,39 @@ def render_comparison(
     if warnings:
         blocks += [Text(""), *(Text(said, style="yellow") for said in warnings)]
     return Stack(*blocks)
+
+
+def render_one_call(bare: Comparison, attached: Comparison) -> RenderableType:
+    """What one model call does with the same work, beside both pipelines.
+
+    Args:
+        bare: The pipeline as it was (B) against the one call (A).
+        attached: The pipeline with edges and retries (B) against the one call (A).
+    """
+    table = _table("success %", "minus one call", "$/success")
+    table.add_row("one call", *_one_call(attached.a, None))
+    table.add_row("bare", *_one_call(bare.b, bare))
+    table.add_row("attached", *_one_call(attached.b, attached))
+    said = (
+        f"Beside one call the bare pipeline is {_SAID[bare.conclusion]}, "
+        f"the attached one {_SAID[attached.conclusion]}."
+    )
+    extra = attached.cost_per_extra_success
+    if attached.conclusion == "better" and extra.value is not None and extra.value > 0:
+        said += f"\nThere an extra success costs {money(extra)}."
+    title = Text("Is it better than one model call that does the whole job?", style="cyan")
+    return Stack(title, Padding(table, (0, 0, 0, 2)), Padding(Text(said), (0, 0, 0, 2)))
+
+
+def _one_call(side: Side, found: Comparison | None) -> tuple[Text, Text, Text]:
+    low, high = (100 * end for end in side.success.interval)
+    share = f"{100 * side.success.value:.1f} [{low:.1f}, {high:.1f}]"
+    per = side.cost_per_success.value
+    return (
+        Text(share),
+        Text("" if found is None else points(found.success)),
+        Text("-" if per is None else words_dollars(per, unit="")),
+    )
 
 
 def _sentence(groups: Mapping[str, Group], comparison: Mapping[str, Any]) -> str:
@@ -130,6 +172,8 @@ def _comparison(comparison: Mapping[str, Any]) -> Table:
     table.add_column(min_width=20)
     table.add_column(overflow="fold")
     for name, value in comparison.items():
+        if value is None:
+            continue
         table.add_row(name.replace("_", " "), _cell(value))
     return table
 

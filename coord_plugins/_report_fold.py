@@ -3,57 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from . import _report_steps as steps_of
 from ._outcome import OUTCOMES
 from ._report_checks import check_identities, families, warnings_of
-from ._report_types import Cost, EdgeReport, Group, Rate, StepReport, ValidatorReport
-from ._store_lines import Line
-from ._store_rows import COUNTS, StepShape
+from ._report_estimates import gap_of, to_label, trials_of, true_rate, worth_of
+from ._report_measures import Cost, Rate
+from ._report_moments import DELIVERED, FINISHED, LABELLED, Moments
+from ._report_steps import StepSum
+from ._report_types import Group
+from ._store_lines import Audit, Line, TaskLine
+from ._value import Value
 from .errors import CoordError
-
-
-@dataclass
-class StepSum:
-    """One step's counts over many runs."""
-
-    runs: int = 0
-    counts: list[int] = field(default_factory=lambda: [0] * len(COUNTS))
-    first_right: int = 0
-    first_known: int = 0
-    validators: dict[str, list[int]] = field(default_factory=dict)
-
-    def add(self, step: StepShape, n: int) -> None:
-        """Add `n` runs with this shape."""
-        self.runs += n
-        self.counts = [a + n * b for a, b in zip(self.counts, step.counts, strict=True)]
-        first_ok, given_right = step.flags[:2]
-        if given_right and first_ok is not None:
-            self.first_known += n
-            self.first_right += n * first_ok
-        for name, *counts in step.validators:
-            self._add_validator(name, [n * c for c in counts])
-
-    def merge(self, other: StepSum) -> None:
-        """Add another sum of the same step."""
-        self.runs += other.runs
-        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
-        self.first_known += other.first_known
-        self.first_right += other.first_right
-        for name, counts in other.validators.items():
-            self._add_validator(name, counts)
-
-    def _add_validator(self, name: str, counts: list[int]) -> None:
-        mine = self.validators.get(name)
-        self.validators[name] = (
-            list(counts) if mine is None else [a + b for a, b in zip(mine, counts, strict=True)]
-        )
-
-    def count(self, name: str) -> int:
-        """One of the counts, by its name in `StepTally`."""
-        return self.counts[COUNTS.index(name)]
 
 
 class Accumulator:
@@ -64,12 +28,21 @@ class Accumulator:
         self.outcomes: Counter[str] = Counter()
         self.self_reported: Counter[str] = Counter()
         self.policy_ids: Counter[str] = Counter()
+        self.goal_ids: Counter[str] = Counter()
         self.modes: Counter[str] = Counter()
         self.lost_at: Counter[str] = Counter()
+        self.own_word: Counter[str] = Counter()
+        """Delivered runs whose label is the goal's own."""
+        self.first_tries: Counter[bool] = Counter()
+        """Labelled runs in which every first try was right, by whether they succeeded."""
+        self.won_anyway = 0
         self.seconds = 0.0
         self.amounts = [0.0] * 8
         self.in_flight_cost = 0.0
         self.steps: dict[str, StepSum] = {}
+        self.moments = Moments()
+        self.tasks: list[TaskLine] = []
+        self.audits: list[Audit] = []
 
     def add(self, line: Line) -> None:
         """Add a run, or runs that agree in all but amounts."""
@@ -81,16 +54,14 @@ class Accumulator:
             raise CoordError(f"a run has the outcome {outcome!r}, which is none of OUTCOMES")
         self.outcomes[outcome] += n
         self.policy_ids[line.policy_id] += n
+        self.goal_ids[line.goal_id or ""] += n
         self.modes[line.mode] += n
         family = outcome.partition(".")[0]
         if family == "in_flight":
             self.in_flight_cost += sum(line.amounts[:4])
             return
-        if line.source == "self_reported":
-            self.self_reported[outcome] += n
-        if family not in ("success", "unlabelled"):
-            blamed = line.lost_at or ("goal" if family == "silent_failure" else "(unknown)")
-            self.lost_at[blamed] += n
+        self._add_outcome(line, family)
+        self.moments.add_runs(line)
         self.seconds += line.elapsed
         self.amounts = [a + b for a, b in zip(self.amounts, line.amounts, strict=True)]
         for step in line.shape:
@@ -99,19 +70,60 @@ class Accumulator:
                 known = self.steps[step.step] = StepSum()
             known.add(step, n)
 
+    def _add_outcome(self, line: Line, family: str) -> None:
+        n = line.n
+        if line.source == "self_reported":
+            self.self_reported[line.outcome] += n
+        elif line.source == "measured":
+            self.own_word[family] += n
+        if family == "unlabelled":
+            return
+        success = family == "success"
+        if not success:
+            blamed = line.lost_at or ("goal" if family == "silent_failure" else "(unknown)")
+            self.lost_at[blamed] += n
+        if steps_of.first_tries_right(line.shape):
+            self.first_tries[success] += n
+        elif success:
+            self.won_anyway += n
+
     def merge(self, other: Accumulator) -> None:
         """Add another group's numbers."""
         self.nested += other.nested
-        for name in ("outcomes", "self_reported", "policy_ids", "modes", "lost_at"):
+        self.won_anyway += other.won_anyway
+        for name in _COUNTERS:
             getattr(self, name).update(getattr(other, name))
         self.seconds += other.seconds
         self.in_flight_cost += other.in_flight_cost
         self.amounts = [a + b for a, b in zip(self.amounts, other.amounts, strict=True)]
         for name, step in other.steps.items():
             self.steps.setdefault(name, StepSum()).merge(step)
+        self.moments.merge(other.moments)
+        self.audits += other.audits
 
-    def group(self, pipeline: str, value: str | None, parts: tuple[Group, ...] = ()) -> Group:
+    def take_tasks(self, lines: Iterable[TaskLine]) -> None:
+        """Take tasks instead of runs for what counts as independent, where some have several."""
+        self.tasks = list(lines)
+        if any(line.sums[0] > line.tasks for line in self.tasks):
+            self.moments = Moments()
+            self.moments.add_tasks(self.tasks)
+
+    def group(
+        self,
+        pipeline: str,
+        value: str | None,
+        parts: tuple[Group, ...] = (),
+        worth: Value | None = None,
+        volume: float | None = None,
+    ) -> Group:
         """The numbers as they are reported.
+
+        Args:
+            pipeline: The pipeline's name.
+            value: The group's value of the key that the report is split by.
+            parts: The groups of that split, of the whole.
+            worth: What outcomes are worth.
+            volume: Runs per month.
 
         Raises:
             CoordError: They do not add up; the message names the identity.
@@ -119,12 +131,17 @@ class Accumulator:
         family = families(self.outcomes)
         in_flight, success = family["in_flight"], family["success"]
         finished = sum(self.outcomes.values()) - in_flight
-        steps = tuple(_step(name, step) for name, step in self.steps.items())
-        rates = self._rates(family, finished)
+        steps = tuple(steps_of.step_report(name, step) for name, step in self.steps.items())
+        product, rates = steps_of.step_product(steps), self._rates(family, finished)
+        moments = self.moments
+        per_token, token_interval = moments.ratio("tokens", "success")
+        per_second, second_interval = moments.ratio("seconds", "success")
+        validators = [v for n, s in self.steps.items() for v in steps_of.validator_reports(n, s)]
         group = Group(
             pipeline=pipeline,
             value=value,
             policy_ids=dict(sorted(self.policy_ids.items())),
+            goal_ids=dict(sorted(self.goal_ids.items())),
             modes=dict(sorted(self.modes.items())),
             started=finished + in_flight,
             finished=finished,
@@ -133,44 +150,52 @@ class Accumulator:
             outcomes={name: self.outcomes[name] for name in OUTCOMES},
             success=success,
             **rates,
+            true_rate=true_rate(family, self.own_word, self.audits),
             recovered={n.partition(".")[2]: self.outcomes[n] for n in _RESCUES},
             self_reported=dict(sorted(self.self_reported.items())),
-            naive_step_product=_product(steps),
+            naive_step_product=product,
+            gap=gap_of(product, rates["success_rate"], self.first_tries, self.won_anyway),
             lost_at=dict(sorted(self.lost_at.items(), key=lambda item: (-item[1], item[0]))),
+            attribution=steps_of.attribution(steps),
+            repeats=steps_of.repeats(steps),
+            trials=trials_of(self.tasks, moments),
             cost=self._cost(success),
             tokens=int(self.amounts[4] + self.amounts[5]),
+            tokens_per_success=per_token,
+            tokens_per_success_interval=token_interval,
             unknown_tokens=int(self.amounts[6]),
             seconds=self.seconds,
-            seconds_per_success=self.seconds / success if success else None,
+            seconds_per_success=per_second,
+            seconds_per_success_interval=second_interval,
+            worth=None if worth is None else worth_of(worth, moments, volume),
             steps=steps,
-            edges=tuple(_edge(n, s) for n, s in self.steps.items() if s.count("calls")),
-            validators=tuple(
-                _validator(step, name, counts)
-                for step, known in self.steps.items()
-                for name, counts in known.validators.items()
+            edges=tuple(
+                steps_of.edge_report(n, s) for n, s in self.steps.items() if s.count("calls")
             ),
+            validators=tuple(validators),
             parts=parts,
         )
         check_identities(group)
-        return replace(group, warnings=tuple(warnings_of(group)))
+        labels = tuple(to_label(group))
+        return replace(group, to_label=labels, warnings=tuple(warnings_of(group)))
 
     def _rates(self, family: Mapping[str, int], finished: int) -> dict[str, Any]:
-        success, labelled = family["success"], finished - family["unlabelled"]
-        cancelled = self.outcomes["error.cancelled"]
+        labelled, cancelled = finished - family["unlabelled"], self.outcomes["error.cancelled"]
         own = families(self.self_reported)
         own_labelled = sum(own.values()) - own["unlabelled"]
+        rate = self.moments.rate
         return {
-            "success_rate": Rate.of(success, labelled),
-            "coverage": Rate.of(labelled, finished),
-            "completed_only": Rate.of(success, success + family["silent_failure"]),
-            "silent_rate": Rate.of(family["silent_failure"], labelled),
-            "escalated_rate": Rate.of(family["escalated"], labelled),
-            "error_rate": Rate.of(family["error"], labelled),
+            "success_rate": rate({"success": 1}, LABELLED),
+            "coverage": rate(LABELLED, FINISHED),
+            "completed_only": rate({"success": 1}, DELIVERED),
+            "silent_rate": rate({"silent_failure": 1}, LABELLED),
+            "escalated_rate": rate({"escalated": 1}, LABELLED),
+            "error_rate": rate({"error": 1}, LABELLED),
             "error_rate_without_cancelled": Rate.of(
                 family["error"] - cancelled, labelled - cancelled
             ),
             "success_rate_without_self_reported": Rate.of(
-                success - own["success"], labelled - own_labelled
+                family["success"] - own["success"], labelled - own_labelled
             ),
         }
 
@@ -185,53 +210,15 @@ class Accumulator:
             validation=validation,
             fallback=fallback,
             per_success=total / success if success else None,
+            per_success_interval=self.moments.ratio("cost", "success")[1],
             lower_bound=unknown > 0,
             unknown_calls=unknown,
             in_flight=self.in_flight_cost,
         )
 
 
+_COUNTERS = (
+    "outcomes self_reported policy_ids goal_ids modes lost_at own_word first_tries"
+).split()
 _KNOWN = frozenset(OUTCOMES)
 _RESCUES = [n for n in OUTCOMES if n.startswith("success.") and n != "success.first_pass"]
-
-
-def _product(steps: tuple[StepReport, ...]) -> float | None:
-    # "(child)" and its like stand for the cost of runs inside a run, not for a step.
-    known = [s.first_try for s in steps if s.first_try.n and not s.step.startswith("(")]
-    product = 1.0
-    for rate in known:
-        product *= rate.successes / rate.n
-    return product if known else None
-
-
-def _step(name: str, step: StepSum) -> StepReport:
-    return StepReport(
-        step=name,
-        runs=step.runs,
-        executions=step.count("executions"),
-        errors=step.count("errors"),
-        retries=step.count("retries"),
-        fallbacks=step.count("fallbacks"),
-        feedback_delivered=step.count("delivered"),
-        feedback_undelivered=step.count("undelivered"),
-        first_try=Rate.of(step.first_right, step.first_known),
-    )
-
-
-def _edge(name: str, step: StepSum) -> EdgeReport:
-    names = "calls passes rejects loops exhausted validator_errors would_reject".split()
-    return EdgeReport(step=name, **{n: step.count(n) for n in names})
-
-
-def _validator(step: str, name: str, counts: list[int]) -> ValidatorReport:
-    calls, passes, rejects, errors, right_pass, right_reject, wrong_pass, wrong_reject = counts
-    return ValidatorReport(
-        step=step,
-        name=name,
-        calls=calls,
-        passes=passes,
-        rejects=rejects,
-        errors=errors,
-        sensitivity=Rate.of(wrong_reject, wrong_pass + wrong_reject),
-        specificity=Rate.of(right_pass, right_pass + right_reject),
-    )

@@ -6,55 +6,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ._stats import wilson
+from ._report_measures import (
+    Cost,
+    Gap,
+    Interval,
+    Rate,
+    Repeats,
+    StepLoss,
+    Trials,
+    TrueRate,
+    Worth,
+)
 from .errors import CoordError
 
 SCHEMA_VERSION = 1
 """Of `Report.to_dict` and the command line's `--json`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """A share with its Wilson interval at 95 %."""
-
-    successes: int
-    """How many."""
-    n: int
-    """Of how many."""
-    value: float | None
-    """successes / n; None: n is 0."""
-    interval: tuple[float, float]
-    """Lower and upper end; (0, 1) when n is 0."""
-
-    @classmethod
-    def of(cls, successes: int, n: int) -> Rate:
-        """The share of `successes` in `n`."""
-        value = successes / n if n else None
-        return cls(successes=successes, n=n, value=value, interval=wilson(successes, n))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """What the finished runs cost, in US dollars."""
-
-    total: float
-    """first + retry + validation + fallback."""
-    first: float
-    """The first completed execution of each step."""
-    retry: float
-    """Executions after a rejection or an error."""
-    validation: float
-    """Validators that ask a model."""
-    fallback: float
-    """Fallbacks that stood in."""
-    per_success: float | None
-    """Total over successes, what the failures cost included; None: no success."""
-    lower_bound: bool
-    """Whether some model calls had no price, so that these are lower bounds."""
-    unknown_calls: int
-    """Model calls without a price."""
-    in_flight: float
-    """What runs in flight have cost so far; in no other figure here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +45,8 @@ class StepReport:
     """Executions that feedback waited for and did not reach."""
     first_try: Rate
     """First executions that were right given right input (by label; else: did not raise)."""
+    repeat: Rate
+    """Repeats of rejected work that was labelled wrong, right by their label."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +101,8 @@ class Group:
     """This part's value of the key; None: the whole, or runs without the key."""
     policy_ids: Mapping[str, int]
     """Runs per policy; more than one are pooled here, and `warnings` says so."""
+    goal_ids: Mapping[str, int]
+    """Runs per goal, as "name:version"; "": not known. Two goals measure two things."""
     modes: Mapping[str, int]
     """Runs per mode."""
     started: int
@@ -148,6 +118,8 @@ class Group:
     """Runs that did their job, of any sub-class."""
     success_rate: Rate
     """Of labelled finished runs; missing and aborted work counts as failed."""
+    true_rate: TrueRate | None
+    """Of all finished runs, from a sample that was labelled later; None: no such labels."""
     coverage: Rate
     """Labelled among finished runs."""
     completed_only: Rate
@@ -165,20 +137,39 @@ class Group:
     """The success rate of the other runs."""
     naive_step_product: float | None
     """Product over steps of the first-try rates: what teams report; None: nothing known."""
+    gap: Gap | None
+    """From that product to the success rate; None: one of them is not known."""
     lost_at: Mapping[str, int]
-    """Labelled finished runs without success, by the step that lost them."""
+    """Labelled finished runs without success, by the first step that was wrong, else the one that
+    raised or escalated, else "goal"; adds up to them."""
+    attribution: tuple[StepLoss, ...]
+    """What the steps' first-try rates alone say of the loss, three ways."""
+    repeats: Repeats | None
+    """Whether a repeat succeeds as often as a first try; None: no labelled repeat."""
+    trials: Trials | None
+    """Where tasks have several labelled runs: pass@k, pass^k and more."""
     cost: Cost
     tokens: int
     """Input plus output tokens of finished runs."""
+    tokens_per_success: float | None
+    """Tokens over successes, failures included; None: no success."""
+    tokens_per_success_interval: Interval | None
+    """Like `cost.per_success_interval`."""
     unknown_tokens: int
     """Model calls without token counts."""
     seconds: float
     """Running time of finished runs, pauses excluded."""
     seconds_per_success: float | None
     """Seconds over successes, failures included; None: no success."""
+    seconds_per_success_interval: Interval | None
+    """Like `cost.per_success_interval`."""
+    worth: Worth | None
+    """What the runs earn or lose, where `report` was told what they are worth."""
     steps: tuple[StepReport, ...]
     edges: tuple[EdgeReport, ...]
     validators: tuple[ValidatorReport, ...]
+    to_label: tuple[str, ...] = ()
+    """What must be labelled to know what is not known here."""
     warnings: tuple[str, ...] = ()
     """What a reader must know before quoting these numbers."""
     parts: tuple[Group, ...] = ()
@@ -232,7 +223,7 @@ def _told(group: Group) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value

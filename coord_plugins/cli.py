@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._cli._common import JsonOption, SinceOption, UntilOption, print_json, print_rich
-    from ._report_text import _pairs as pairs
-    from ._report_text import _section as section
-    from ._report_text import _table as table
-    from ._report_text import dollars, percent
+    from ._report_tables import dollars, percent
+    from ._report_tables import pairs_table as pairs
+    from ._report_tables import plain_table as table
+    from ._report_text import section
     from ._store_query import when
 
 __all__ = [
@@ -36,12 +36,12 @@ _LATER = {
     "SinceOption": (_COMMON, "SinceOption"),
     "UntilOption": (_COMMON, "UntilOption"),
     "dollars": (_TEXT, "dollars"),
-    "pairs": (_TEXT, "_pairs"),
+    "pairs": (_TEXT, "pairs_table"),
     "percent": (_TEXT, "percent"),
     "print_json": (_COMMON, "print_json"),
     "print_rich": (_COMMON, "print_rich"),
-    "section": (_TEXT, "_section"),
-    "table": (_TEXT, "_table"),
+    "section": (_TEXT, "section"),
+    "table": (_TEXT, "plain_table"),
     "when": ("._store_query", "when"),
 }
 

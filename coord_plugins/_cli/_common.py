@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coord_plugins._value import Value
 from coord_plugins.errors import PolicyError
 
 StoreOption = Annotated[
@@ -32,6 +33,20 @@ WhereOption = Annotated[
 ]
 SettleOption = Annotated[
     str | None, typer.Option("--settle", help="Only runs at least this old, like 7d.")
+]
+ValueOption = Annotated[
+    float | None,
+    typer.Option("--value", metavar="DOLLARS", help="What a run that did its job brings."),
+]
+EscalationOption = Annotated[
+    float, typer.Option("--escalation-cost", metavar="DOLLARS", help="What an escalation costs.")
+]
+SilentOption = Annotated[
+    float, typer.Option("--silent-cost", metavar="DOLLARS", help="What a silent failure costs.")
+]
+ErrorOption = Annotated[
+    float | None,
+    typer.Option("--error-cost", metavar="DOLLARS", help="Default: as an escalation."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
@@ -61,6 +76,26 @@ def filters(
         "where": wanted,
         "settle": settle,
     }
+
+
+def value_of(
+    worth: float | None, escalation_cost: float, silent_cost: float, error_cost: float | None
+) -> Value | None:
+    """The prices as a `Value`; None: none was given.
+
+    Raises:
+        PolicyError: A cost without --value, or a negative amount.
+    """
+    if worth is None:
+        if escalation_cost or silent_cost or error_cost:
+            raise PolicyError("give --value too: what a run that did its job brings")
+        return None
+    return Value(
+        success=worth,
+        escalation_cost=escalation_cost,
+        silent_cost=silent_cost,
+        error_cost=error_cost,
+    )
 
 
 DEMO_STORE = Path(".coord") / "demo.db"

@@ -7,18 +7,23 @@ from typing import Annotated, Any
 import typer
 
 from ._common import (
+    ErrorOption,
+    EscalationOption,
     JsonOption,
     PipelineOption,
     SettleOption,
+    SilentOption,
     SinceOption,
     StoreOption,
     UntilOption,
+    ValueOption,
     WhereOption,
     counting,
     filters,
     place_to_read,
     print_json,
     print_rich,
+    value_of,
 )
 
 
@@ -38,6 +43,14 @@ def report_command(  # typer reads options from parameters
     ] = None,
     unit: Annotated[str, typer.Option("--unit", help="run, task or thread.")] = "run",
     settle: SettleOption = None,
+    worth: ValueOption = None,
+    escalation_cost: EscalationOption = 0.0,
+    silent_cost: SilentOption = 0.0,
+    error_cost: ErrorOption = None,
+    volume: Annotated[
+        str | None,
+        typer.Option("--volume", metavar="N/PERIOD", help="With --value: like 10000/month."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """How often the pipelines did their job, what a success cost, where the rest was lost."""
@@ -50,6 +63,8 @@ def report_command(  # typer reads options from parameters
             **filters(pipeline, since, until, where, settle),
             by=by,
             unit=chosen,
+            value=value_of(worth, escalation_cost, silent_cost, error_cost),
+            volume=volume,
             progress=progress,
         )
     if as_json:

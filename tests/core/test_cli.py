@@ -156,7 +156,7 @@ def test_doctor_looks_at_everything(runs):
     found = json.loads(coord("doctor", "--store", runs, "--json").stdout)
     assert found["schema_version"] == 1
     assert found["store"]["openable"]
-    assert (found["store"]["runs"], found["store"]["schema_version"]) == (10, 1)
+    assert (found["store"]["runs"], found["store"]["schema_version"]) == (10, 2)
     assert {h["host"] for h in found["hosts"]} == {"langgraph", "autogen", "crewai", "langsmith"}
     assert {"name": "mode", "value": "'enforce'", "source": "default"} in found["configuration"]
     done = coord("doctor")

@@ -14,10 +14,10 @@ from coord_plugins._outcome import OUTCOMES, ending, lost_at
 from coord_plugins._record import RunRecord
 from coord_plugins._report import iter_runs, report
 from coord_plugins._report_checks import check_identities
-from coord_plugins._stats import wilson
 from coord_plugins._store import Store
 from coord_plugins._tally import Judgement, StepSettled, StepTally
 from coord_plugins.errors import CoordError, PolicyError, StoreError
+from coord_plugins.stats import wilson
 
 ERRORS = (None, ValueError("x"), TimeoutError("slow"), KeyboardInterrupt())
 usages = st.none() | st.builds(
