@@ -12,10 +12,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 
 import typer
 
+from coord_plugins._import_own import COUNTS, FLAT, NUMBERS, Label, flat_of
 from coord_plugins._record import RunRecord
 from coord_plugins.errors import PolicyError
 
@@ -29,16 +30,12 @@ from ._common import (
     WhereOption,
     counting,
     filters,
+    place_to_read,
     print_json,
 )
 
 Progress = Callable[[int], None]
-_FLAT = (
-    "run_id pipeline policy_id status mode task thread parent_id environment release started_at "
-    "finished_at elapsed outcome passed source explanation goal_error error lost_at would_stop "
-    "cost cost_unknown tokens"
-).split()
-_NESTED = ("tags", "metadata", "steps")
+Found = Iterator[tuple[RunRecord, list[Label]]]
 _BATCH = 5_000
 
 
@@ -60,23 +57,26 @@ def export_command(  # typer reads options from parameters
     as_json: JsonOption = False,
 ) -> None:
     """Write the runs that match, runs inside runs included; the file appears when complete."""
-    from coord_plugins._report import iter_runs
+    from coord_plugins._import_labels import with_labels
+    from coord_plugins._report import reading
+    from coord_plugins._store_query import make_query
 
     writer = _writer_for(file)
-    chosen = filters(pipeline, since, until, where, settle)
-    records = iter_runs(store, **chosen, include_nested=True)
-    if file == "-":
-        _write_jsonl(records, sys.stdout, lambda _: None)
-        return
-    with counting(f"writing {file}") as progress, _atomic(Path(file)) as temporary:
-        count = writer(records, temporary, progress)
+    query = make_query(**filters(pipeline, since, until, where, settle), include_nested=True)
+    with reading(place_to_read(store)) as opened:
+        found = with_labels(opened, opened.iter_records(query))
+        if file == "-":
+            _write_jsonl(found, sys.stdout, lambda _: None)
+            return
+        with counting(f"writing {file}") as progress, _atomic(Path(file)) as temporary:
+            count = writer(found, temporary, progress)
     if as_json:
         print_json({"file": file, "runs": count})
     else:
         typer.echo(f"{count:,} runs in {file}")
 
 
-def _writer_for(file: str) -> Callable[[Iterator[RunRecord], Path, Progress], int]:
+def _writer_for(file: str) -> Callable[[Found, Path, Progress], int]:
     suffix = Path(file).suffix.lower()
     if file == "-" or suffix in (".jsonl", ".ndjson"):
         return _jsonl
@@ -110,41 +110,42 @@ def _atomic(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _jsonl(records: Iterator[RunRecord], path: Path, progress: Progress) -> int:
+def _jsonl(found: Found, path: Path, progress: Progress) -> int:
     with path.open("w", encoding="utf-8") as stream:
-        return _write_jsonl(records, stream, progress)
+        return _write_jsonl(found, stream, progress)
 
 
-def _write_jsonl(records: Iterator[RunRecord], stream: IO[str], progress: Progress) -> int:
+def _write_jsonl(found: Found, stream: IO[str], progress: Progress) -> int:
     count = 0
-    for count, record in enumerate(records, 1):
-        stream.write(json.dumps(record.to_dict(), default=str) + "\n")
+    for count, (record, labels) in enumerate(found, 1):
+        row = record.to_dict() | ({"labels": labels} if labels else {})
+        stream.write(json.dumps(row, default=str) + "\n")
         progress(count)
     return count
 
 
-def _csv(records: Iterator[RunRecord], path: Path, progress: Progress) -> int:
+def _csv(found: Found, path: Path, progress: Progress) -> int:
     count = 0
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, [*_FLAT, *_NESTED])
+        writer = csv.DictWriter(stream, FLAT)
         writer.writeheader()
-        for count, record in enumerate(records, 1):
-            writer.writerow(_flat(record))
+        for count, (record, labels) in enumerate(found, 1):
+            writer.writerow(flat_of(record, labels))
             progress(count)
     return count
 
 
-def _parquet(records: Iterator[RunRecord], path: Path, progress: Progress) -> int:
+def _parquet(found: Found, path: Path, progress: Progress) -> int:
     # By name: pyarrow is optional and carries no types.
     pa = importlib.import_module("pyarrow")
     pq = importlib.import_module("pyarrow.parquet")
-    kinds = dict.fromkeys(("started_at", "finished_at", "elapsed", "cost"), pa.float64())
-    kinds |= {"passed": pa.bool_(), "cost_unknown": pa.int64(), "tokens": pa.int64()}
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in (*_FLAT, *_NESTED)])
+    kinds = dict.fromkeys(NUMBERS, pa.float64()) | dict.fromkeys(COUNTS, pa.int64())
+    kinds |= {"passed": pa.bool_()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in FLAT])
     count, batch = 0, []
     with pq.ParquetWriter(path, schema) as writer:
-        for count, record in enumerate(records, 1):
-            batch.append(_flat(record))
+        for count, (record, labels) in enumerate(found, 1):
+            batch.append(flat_of(record, labels))
             if len(batch) >= _BATCH:
                 writer.write_table(pa.Table.from_pylist(batch, schema))
                 batch.clear()
@@ -152,12 +153,3 @@ def _parquet(records: Iterator[RunRecord], path: Path, progress: Progress) -> in
         if batch:
             writer.write_table(pa.Table.from_pylist(batch, schema))
     return count
-
-
-def _flat(record: RunRecord) -> dict[str, Any]:
-    """One row; what has parts is JSON."""
-    row = {name: getattr(record, name) for name in _FLAT}
-    row["tags"] = json.dumps(list(record.tags))
-    row["metadata"] = json.dumps(dict(record.metadata), default=str)
-    row["steps"] = json.dumps({name: tally.to_dict() for name, tally in record.steps.items()})
-    return row
