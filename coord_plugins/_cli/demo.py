@@ -55,7 +55,7 @@ def demo_command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """A billing desk's tickets through a bare pipeline and one with validation edges."""
+    """A billing desk's tickets through a bare pipeline, one with edges, and one model call."""
     from ..demo import run_demo
 
     service = commands_of("langsmith") if langsmith else None
@@ -85,6 +85,8 @@ def demo_command(
         return
     where = "" if store is None else f" --store {store}"
     print_rich("", f"Recorded in {place}. Look closer with: coord report{where} --by trial")
+    if found.single is not None:
+        print_rich(f"coord compare pipeline=billing-desk-single pipeline=billing-desk{where}")
 
 
 def _read_back(
@@ -144,7 +146,7 @@ def _traced(read: Mapping[str, Any]) -> Iterator[str]:
 
 def _print(found: Demo) -> None:
     """Both pipelines side by side, and what the validators were measured to do."""
-    from .._report_compare import render_comparison
+    from .._report_compare import render_comparison, render_one_call
     from .._report_text import validators_table
 
     predicted = {"bare": found.bare_predicted, "attached": found.attached_predicted}
@@ -155,6 +157,12 @@ def _print(found: Demo) -> None:
             comparison=found.comparison,
             predicted={k: v for k, v in predicted.items() if v is not None},
             simulated=found.simulated,
+        ),
+        "",
+        (
+            "No single call stands beside it: one is made with the simulated model alone."
+            if found.single is None
+            else render_one_call(found.single.bare, found.single.attached)
         ),
         "",
         "[cyan]Validators, measured on the bare pipeline[/]",

@@ -3,8 +3,8 @@
 The job itself knows no host and nothing of the rest of the library: a billing database with its
 tickets and their true answers, the six steps with their prompts, a simulated model that goes wrong
 in 3 % of each step's executions, a validator per step, and the goal. `Desk` puts the library's
-policy on it, and `run_demo` sends the tickets through a framework's pipeline, bare and attached. A
-run of the bare job::
+policy on it, and `run_demo` sends the tickets through a framework's pipeline, bare and attached,
+and through one model call that does the whole job (`single_call`). A run of the bare job::
 
     conn = open_billing()
     tickets, answers = load_tickets(conn)
@@ -17,7 +17,7 @@ run of the bare job::
     passed, explanation = goal(state, answers[tickets[0].id])
 """
 
-from coord_plugins.demo._campaign import Demo, Wiring, run_demo
+from coord_plugins.demo._campaign import Wiring, run_demo
 from coord_plugins.demo._checks import Check, checks
 from coord_plugins.demo._database import CATEGORY_KINDS, LINE_KINDS, open_billing
 from coord_plugins.demo._desk import Desk
@@ -29,9 +29,11 @@ from coord_plugins.demo._faults import (
     Fault,
     planned_fault,
 )
+from coord_plugins.demo._found import Demo, SingleCall
 from coord_plugins.demo._job import STEPS, finish, prompt_for
 from coord_plugins.demo._prompts import INSTRUCTIONS
 from coord_plugins.demo._simulated import RateLimited, Reply, SimulatedModel, Work, working
+from coord_plugins.demo._single import prompt_at_once, single_call
 from coord_plugins.demo._tickets import Answer, Ticket, load_tickets
 from coord_plugins.demo._truth import goal, label
 
@@ -52,6 +54,7 @@ __all__ = [
     "RateLimited",
     "Reply",
     "SimulatedModel",
+    "SingleCall",
     "Ticket",
     "Wiring",
     "Work",
@@ -62,7 +65,9 @@ __all__ = [
     "load_tickets",
     "open_billing",
     "planned_fault",
+    "prompt_at_once",
     "prompt_for",
     "run_demo",
+    "single_call",
     "working",
 ]

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext, suppress
-from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from .. import PolicyError, RunRecord, StoreError, flush, report, run_context
 from .._clock import Clock, use_clock
-from .._report_types import Report
-from .._stats import mcnemar_exact, newcombe_paired
 from ._desk import PRICES, Desk
+from ._found import ATTACHED, BARE, Demo, against_one_call, compared
 from ._prediction import predicted
 from ._simulated import working
-
-BARE, ATTACHED = "billing-desk-bare", "billing-desk"
-"""The pipelines' names in the store."""
-SCHEMA_VERSION = 1
-"""Of the demo's `--json`."""
-
+from ._single import single_call
 
 HOST_RETRIES = "host_retries"
 """Key of a run's metadata: failed model calls that the host repeated by itself."""
@@ -63,55 +56,6 @@ class DemoClock(Clock):
         self._ahead += seconds
 
 
-@dataclass(frozen=True, kw_only=True)
-class Demo:
-    """What a demo run found."""
-
-    framework: str
-    model: str
-    simulated: bool
-    seed: int
-    bare: Report
-    attached: Report
-    bare_predicted: Mapping[str, float] | None
-    attached_predicted: Mapping[str, float] | None
-    comparison: Mapping[str, Any]
-    host_retries: tuple[int, int]
-    """Failed model calls that the bare framework repeated by itself, and the runs with any."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; the keys of `bare` and `attached` are those of a report."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "framework": self.framework,
-            "model": self.model,
-            "simulated": self.simulated,
-            "seed": self.seed,
-            "bare": {
-                **_side(self.bare, self.bare_predicted),
-                "host_retries": dict(zip(("calls", "runs"), self.host_retries, strict=True)),
-            },
-            "attached": _side(self.attached, self.attached_predicted),
-            "comparison": dict(self.comparison),
-        }
-
-
-def _side(found: Report, expected: Mapping[str, float] | None) -> dict[str, Any]:
-    group = found.groups[0]
-    data = asdict(group)
-    return {
-        "runs": group.started,
-        "success_rate": group.success_rate.value,
-        "interval": list(group.success_rate.interval),
-        "outcomes": dict(group.outcomes),
-        "naive_step_product": group.naive_step_product,
-        "cost_per_success": group.cost.per_success,
-        "lost_at": dict(group.lost_at),
-        "predicted": None if expected is None else dict(expected),
-        "report": data,
-    }
-
-
 def load_wiring(framework: str) -> Wiring:
     """The wiring of a framework, through its adapter.
 
@@ -143,7 +87,7 @@ def run_demo(
     traced: Any = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Demo:
-    """Run the tickets through the bare pipeline and the attached one, and compare.
+    """Run the tickets through the bare pipeline, the attached one and one call, and compare.
 
     Run r takes ticket r mod T as its trial r div T, T being the number of tickets.
 
@@ -165,12 +109,18 @@ def run_demo(
     wiring, desk = load_wiring(framework), Desk(seed)
     runs = runs or wiring.default_runs
     bare, attached = _pipelines(wiring, desk, model, store, traced)
+    total = runs * (3 if model is None else 2)
+
+    def done(_: int) -> None:
+        progress(total)
+
     tracing = traced.tracing if traced is not None else lambda _: nullcontext()
     with closing(desk.conn), use_clock(DemoClock()):
         with tracing(False):
-            before = _campaign(wiring, bare, desk, runs, progress)
+            before = _campaign(wiring, bare, desk, runs, done)
+            alone = [] if model else _campaign(_OneCall(), _single(desk, store), desk, runs, done)
         with tracing(True):
-            after = _campaign(wiring, attached, desk, runs, progress)
+            after = _campaign(wiring, attached, desk, runs, done)
     # what LangSmith has not taken waits on disk, and `traced` says so itself
     if not flush(120.0) and (traced is None or traced.flush(0.0)):
         raise StoreError("the demo's runs could not all be stored; see the log")
@@ -187,7 +137,20 @@ def run_demo(
         attached_predicted=predicted(before, desk) if simulated else None,
         comparison=compared(before, after),
         host_retries=(sum(own), len(own)),
+        single=against_one_call(alone, before, after) if simulated else None,
     )
+
+
+class _OneCall:
+    """Runs the one call as a wiring runs a framework's pipeline."""
+
+    def run(self, host: Any, inputs: Mapping[str, Any]) -> None:
+        host(inputs)
+
+
+def _single(desk: Desk, store: Any) -> Any:
+    said = {"seed": desk.seed, "simulated": True, "model": desk.model.name, "variant": "single"}
+    return single_call(desk, store=store, metadata=said)
 
 
 def _pipelines(
@@ -228,7 +191,11 @@ def _pipelines(
 
 
 def _campaign(
-    wiring: Wiring, host: Any, desk: Desk, runs: int, progress: Callable[[int], None]
+    wiring: Wiring | _OneCall,
+    host: Any,
+    desk: Desk,
+    runs: int,
+    done: Callable[[int], None],
 ) -> list[RunRecord]:
     """Run every ticket in turn; the records, in order of the runs."""
     from .. import collect_runs
@@ -242,28 +209,7 @@ def _campaign(
             # a run that crashed is an outcome: it is in its record
             with working(ticket.id, trial), labels, suppress(Exception):
                 wiring.run(host, inputs)
-            progress(2 * runs)
+            done(number + 1)
     if len(records) != runs:
         raise StoreError(f"{runs} runs were made and {len(records)} have an outcome")
     return records
-
-
-def compared(before: list[RunRecord], after: list[RunRecord]) -> dict[str, Any]:
-    """The paired difference: the same ticket and trial in both pipelines."""
-    pairs = [(a.succeeded, b.succeeded) for a, b in zip(before, after, strict=True)]
-    both, gained = pairs.count((True, True)), pairs.count((False, True))
-    harmed, neither = pairs.count((True, False)), pairs.count((False, False))
-    # attached minus bare
-    difference, low, high = newcombe_paired(both, gained, harmed, neither)
-    cost = sum(r.cost for r in after) - sum(r.cost for r in before)
-    return {
-        "runs": len(pairs),
-        "both_succeeded": both,
-        "gained": gained,
-        "harmed": harmed,
-        "neither": neither,
-        "difference": difference,
-        "interval": [low, high],
-        "p_value": mcnemar_exact(gained, harmed),
-        "cost_per_run": cost / len(pairs),
-    }

@@ -47,7 +47,7 @@ class Fault:
     @property
     def is_content(self) -> bool:
         """Whether the reply is well-formed and its content wrong."""
-        return self.kind in CONTENT_FAULTS[self.step]
+        return self.kind in CONTENT_FAULTS.get(self.step, ())
 
 
 Plan = Callable[[int, str, int, str, int], "Fault | None"]
@@ -71,7 +71,8 @@ def planned_fault(
         seed: Seed of the whole simulation.
         ticket_id: The ticket.
         trial: Number of the run of that ticket, from 0.
-        step: The step, one of `STEPS`.
+        step: The step, one of `STEPS`; or the name of a call that does several of them, which
+            has no content faults of its own.
         n: Number of the execution of that step in the run, failed ones included, from 1.
         fault_rate: Share of executions that go wrong.
 
@@ -90,7 +91,9 @@ def planned_fault(
         which -= share
         if which < 0 and name != "content":
             return Fault(step=step, kind=name, roll=roll)
-    kinds = CONTENT_FAULTS[step]
+    kinds = CONTENT_FAULTS.get(step)
+    if kinds is None:
+        return None
     return Fault(
         step=step, kind=kinds[int(kind * len(kinds))], sticky=sticky < STICKY_SHARE, roll=roll
     )

@@ -51,10 +51,18 @@ def prompt_for(step: str, state: State, feedback: str | None = None) -> str:
     missing = [name for name in names if name not in state]
     if missing:
         raise ValueError(f"{step} needs {', '.join(missing)} in the state")
-    # One line for each entry: easy to read, and much faster to write than an indented dump.
-    lines = [f"{json.dumps(name)}: {json.dumps(state[name], ensure_ascii=False)}" for name in names]
-    prompt = INSTRUCTIONS[step] + DATA.format(data="{" + ",\n ".join(lines) + "}")
+    prompt = INSTRUCTIONS[step] + data_block({name: state[name] for name in names})
     return prompt if feedback is None else prompt + FEEDBACK.format(feedback=feedback)
+
+
+def data_block(data: State) -> str:
+    """The block of a prompt that carries its data."""
+    # One line for each entry: easy to read, and much faster to write than an indented dump.
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
+        for name, value in data.items()
+    ]
+    return DATA.format(data="{" + ",\n ".join(lines) + "}")
 
 
 def finish(step: str, reply: str, state: State, conn: sqlite3.Connection) -> Artefact:

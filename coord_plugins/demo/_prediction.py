@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .._chain import EdgeRates, Prediction, StepRates, predict
 from .._edge import START
 from .._record import RunRecord
 from .._tally import StepTally
+from ..planning import EdgeRates, Prediction, StepRates, predict
 from ._desk import LADDERS, TRIES, Desk
 from ._faults import FAULT_RATE, FAULT_SHARES, STICKY_SHARE
 from ._job import STEPS
@@ -44,6 +44,19 @@ def predicted(
         "silent_failure": found.silent,
         "escalated": found.escalated,
         "error": found.error,
+    }
+
+
+def predicted_at_once() -> dict[str, float]:
+    """Predict the one call that does the whole job: no reply, or six parts with what they err."""
+    lost = FAULT_RATE * (1 - FAULT_SHARES["content"])
+    right = (1 - FAULT_RATE * FAULT_SHARES["content"]) ** len(STEPS)
+    kept = 1 - lost
+    return {
+        "success": kept * right,
+        "silent_failure": kept * (1 - right),
+        "escalated": 0.0,
+        "error": lost,
     }
 
 

@@ -74,6 +74,30 @@ subject names the month and the ticket id, and the body is the reviewed text, un
 }
 """What each step asks of the model, with the shape of the reply."""
 
+AT_ONCE = f"""{_DESK}
+Answer the customer's ticket: explain what they ask about by the one invoice line that is behind it,
+and prepare the e-mail. Today is {TODAY}. The data has the ticket, the customer and all of their
+invoices of the last months. The invoice of a month goes out on the first day of the month after, so
+an invoice that came at the start of July is the one for June. A month without a year is the latest
+one that has been billed.
+
+category: one of {", ".join(CATEGORY_KINDS)}.
+account: the six digits of the customer's account. period: the month of the invoice, as YYYY-MM.
+line_id: the line of that invoice that the month before did not have and that answers the question;
+the same description with another amount is not a new line. amount_cents: its amount in cents,
+negative for money given back. total_cents: all lines of that invoice added up. usual_cents: the
+total that most of the six invoices before it have, the latest one if several tie.
+to: the customer's address. subject: with the month and the ticket id. body: the reply, friendly,
+plain and short. It says what the invoice of that month comes to and what is usual, cites the line
+by its id (L- and six digits), and states what that line is and its amount. Write amounts with two
+decimals, for example 84.00 EUR, and state no other amounts.
+
+{_REPLY}{{"category": "...", "account": "...", "period": "YYYY-MM", "line_id": "L-...", \
+"amount_cents": 0, "total_cents": 0, "usual_cents": 0, "to": "...", "subject": "...", \
+"body": "..."}}
+"""
+"""What one call that does the whole job is asked."""
+
 DATA = """
 The data:
 ```json

@@ -21,7 +21,7 @@ from typing import Any
 
 from coord_plugins.demo._expert import ANSWER, Answered, answer_triage
 from coord_plugins.demo._faults import FAULT_RATE, Fault, Plan, planned_fault
-from coord_plugins.demo._job import STEPS
+from coord_plugins.demo._job import STEPS, finish
 from coord_plugins.demo._prompts import DATA, FEEDBACK
 from coord_plugins.demo._spoil import spoil
 from coord_plugins.demo._tickets import Answer, load_tickets
@@ -125,6 +125,16 @@ def working(ticket_id: str, trial: int = 0) -> Iterator[Work]:
         _WORK.reset(token)
 
 
+def _working() -> Work:
+    work = _WORK.get(None)
+    if work is None:
+        raise RuntimeError(
+            "the simulated model must know which run it works for: "
+            "call it inside `with working(ticket_id, trial):`"
+        )
+    return work
+
+
 class SimulatedModel:
     """The simulated model of the demo; its name says so wherever it shows.
 
@@ -177,26 +187,44 @@ class SimulatedModel:
         """
         if step not in STEPS:
             raise ValueError(f"there is no step {step!r}; the steps are {', '.join(STEPS)}")
-        work = _WORK.get(None)
-        if work is None:
-            raise RuntimeError(
-                "the simulated model must know which run it works for: "
-                "call it inside `with working(ticket_id, trial):`"
-            )
+        work = _working()
         data, feedback = _read(prompt)
         n = work.count(step)
         fault = work.recurring(step, feedback)
         if fault is None:
             fault = self._plan(self.seed, work.ticket_id, work.trial, step, n)
         text = self._text(step, data, fault, work)
-        return Reply(text=text, input_tokens=len(prompt) // 4 + 1, output_tokens=len(text) // 4 + 1)
+        return _reply(prompt, text)
+
+    def reply_at_once(self, prompt: str) -> Reply:
+        """Reply to the prompt that asks for the whole job; see `_single` for the assumptions.
+
+        Args:
+            prompt: A prompt of `prompt_at_once`.
+
+        Raises:
+            RateLimited: The call was to meet a rate limit.
+            TimeoutError: The call was to time out.
+            RuntimeError: No run is being worked on, see `working`.
+        """
+        work = _working()
+        data, _ = _read(prompt)
+        key = (self.seed, work.ticket_id, work.trial)
+        fault = self._plan(*key, ONE_CALL, work.count(ONE_CALL))
+        _raise(fault, "the whole job")
+        state: dict[str, Any] = {name: data[name] for name in ("ticket_id", "ticket")}
+        for step in STEPS:
+            answer, slip = self._answer(step, state), self._plan(*key, step, 1)
+            if slip is not None and slip.is_content:
+                answer, _ = spoil(slip, answer, state, self._conn, self._answers)
+            state[step] = finish(step, json.dumps(answer), state, self._conn)
+        said = {name: state[step][name] for step, names in _SAID.items() for name in names}
+        bad = fault is not None and fault.kind == "malformed"
+        return _reply(prompt, _malformed(said, fault.roll) if bad and fault else json.dumps(said))
 
     def _text(self, step: str, data: dict[str, Any], fault: Fault | None, work: Work) -> str:
         """Answer, rightly or as the fault has it."""
-        if fault is not None and fault.kind == "rate_limit":
-            raise RateLimited(1.0 + round(fault.roll, 1))
-        if fault is not None and fault.kind == "timeout":
-            raise TimeoutError(f"the model did not answer the step {step} in time (simulated)")
+        _raise(fault, f"the step {step}")
         answer = self._answer(step, data)
         if fault is None:
             return json.dumps(answer)
@@ -211,6 +239,28 @@ class SimulatedModel:
         if step == "triage":
             return answer_triage(data, self._answers)
         return ANSWER[step](data)
+
+
+ONE_CALL = "one_call"
+"""What the one call of the whole job is called where its faults are planned."""
+_SAID: Mapping[str, tuple[str, ...]] = {
+    "triage": ("category", "account", "period"),
+    "reconcile": ("line_id", "amount_cents", "total_cents", "usual_cents"),
+    "send": ("to", "subject", "body"),
+}
+"""What the one call's reply holds of each part of the work."""
+
+
+def _reply(prompt: str, text: str) -> Reply:
+    return Reply(text=text, input_tokens=len(prompt) // 4 + 1, output_tokens=len(text) // 4 + 1)
+
+
+def _raise(fault: Fault | None, what: str) -> None:
+    """Fail as a fault has it that leaves no reply."""
+    if fault is not None and fault.kind == "rate_limit":
+        raise RateLimited(1.0 + round(fault.roll, 1))
+    if fault is not None and fault.kind == "timeout":
+        raise TimeoutError(f"the model did not answer {what} in time (simulated)")
 
 
 _DATA_START, _DATA_END = DATA.split("{data}")

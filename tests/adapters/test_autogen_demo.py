@@ -121,7 +121,8 @@ def test_the_demo_itself() -> None:
     assert sum(data["attached"]["outcomes"].values()) == 24
     assert data["bare"]["host_retries"] == {"calls": 0, "runs": 0}
     same = run_demo(framework="langgraph", runs=24, seed=SEED, store="memory")
-    assert data["attached"]["outcomes"] == same.to_dict()["attached"]["outcomes"]
+    for side in ("attached", "single_call"):
+        assert data[side]["outcomes"] == same.to_dict()[side]["outcomes"]
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("langgraph.graph")
 
 from coord_langgraph import _demo  # noqa: E402
 
 from coord_plugins import OUTCOMES, PolicyError, wilson  # noqa: E402
+from coord_plugins._cli._app import app  # noqa: E402
 from coord_plugins.demo import Desk, goal, planned_fault, run_demo, working  # noqa: E402
 from coord_plugins.demo import _campaign as campaign  # noqa: E402
 from coord_plugins.demo._prediction import predicted  # noqa: E402
@@ -59,6 +62,55 @@ def test_rates_lie_in_the_intervals_of_their_predictions(demo: Any) -> None:
     low, high = wilson(attached.success, RUNS, 0.99)
     assert low <= demo.attached_predicted["success"] <= high
     assert attached.success_rate.value >= 0.99
+
+
+def test_one_call_stands_beside_both(demo: Any) -> None:
+    """It is predicted, judged by the same goal, and compared run by run with both pipelines."""
+    single = demo.single
+    found = single.report.only
+    assert found.started == RUNS
+    low, high = wilson(found.success, RUNS, 0.99)
+    assert low <= single.predicted["success"] <= high
+    for other in (single.bare, single.attached):
+        assert (other.pairs, other.paired_by) == (RUNS, "task and trial")
+        assert other.a.goal_ids == other.b.goal_ids
+    # six calls without validation lose more than one; with it they win
+    assert single.bare.conclusion == "worse"
+    assert single.attached.conclusion == "better"
+    assert single.attached.cost_conclusion == "dearer"
+    low, high = single.attached.cost_per_extra_success.interval
+    assert 0 < low < high < 0.01
+    data = json.loads(json.dumps(demo.to_dict(), allow_nan=False))["single_call"]
+    assert data["comparison"]["attached"] == json.loads(json.dumps(single.attached.to_dict()))
+    assert data["runs"] == RUNS
+
+
+def test_the_recorded_demo_can_be_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`coord demo`, then the question that it leads to."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(app, ["demo", "--runs", "240", "--store", "demo.db"])
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert "Is it better than one model call" in shown.stdout
+    names = ("pipeline=billing-desk-single", "pipeline=billing-desk")
+    done = CliRunner().invoke(app, ["compare", *names, "--store", "demo.db", "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["pairing"], told["pairs"]) == ("pairs", 240)
+    assert told["conclusion"] == "better"
+    assert told["warnings"] == []
+
+
+def test_a_real_model_is_not_asked_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dead:
+        def invoke(self, prompt: str) -> Any:
+            raise TimeoutError
+
+    monkeypatch.setattr(_demo, "real_chat", lambda model: Dead())
+    told = run_demo(runs=2, model="fake:model", store="memory")
+    assert told.single is None
+    assert told.to_dict()["single_call"] is None
+    assert told.bare.only.outcomes["error.timeout"] == 2
 
 
 def test_bare_is_the_plain_graph(demo: Any, request: pytest.FixtureRequest) -> None:
