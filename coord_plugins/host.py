@@ -6,7 +6,7 @@ and passes ids on as strings. It has no policy and no thresholds of its own.
 """
 
 from ._call import declares
-from ._config import clean
+from ._config import clean, current_mode
 from ._context import activate
 from ._coord import Coord
 from ._decide import Accept, Again, Decision, Escalate, Fail, Fallback
@@ -48,6 +48,7 @@ __all__ = [
     "bare_class",
     "clean",
     "coord_of",
+    "current_mode",
     "declares",
     "get_field",
     "is_attached",
