@@ -1,7 +1,4 @@
-"""What the prediction of a pipeline is made from, and what it says.
-
-The model is described under 'reliability of validated pipelines' in docs/numbers.md.
-"""
+"""What the prediction of a pipeline is made from, and what it says: see `_chain`."""
 
 from __future__ import annotations
 

@@ -1,32 +1,34 @@
-"""The exact prediction against golden values, the closed form, every path, and a simulator."""
+"""The exact prediction against the closed form, every path, and a simulator."""
 
 from __future__ import annotations
 
-import json
 import random
-from ast import literal_eval
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coord_plugins._chain import EdgeRates, Prediction, StepRates, closed_block, predict
+from coord_plugins.planning import (
+    EdgeRates,
+    Prediction,
+    StepRates,
+    closed_block,
+    cost_variance,
+    predict,
+    sticky_block,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     Choose = Callable[[Sequence[float]], int]
 
-GOLDEN: dict[str, dict[str, Any]] = json.loads(
-    (Path(__file__).parents[1] / "data" / "golden.json").read_text(encoding="utf-8")
-)
 NAMES = ("a", "b", "c", "d", "e", "f")
 OUTCOMES = ("success", "silent", "escalated_good", "escalated_bad", "error")
 VALIDATION_COST = 0.2
-"""Cost of one verdict in every golden entry; a call costs 1."""
+"""Cost of one verdict; a call costs 1."""
 
 
 def six(right: float = 0.97) -> list[StepRates]:
@@ -46,100 +48,9 @@ def edge(step: int, s: float, t: float, m: int, *targets: int, **others: Any) ->
     )
 
 
-def assert_golden(found: Prediction, golden: dict[str, float]) -> None:
-    """Compare all that a golden entry says, to 1e-9."""
-    values = {
-        "success": found.success,
-        "silent": found.silent,
-        "escalated": found.escalated,
-        "esc_good": found.escalated_good,
-        "cost": found.cost,
-    }
-    for name, value in values.items():
-        assert value == pytest.approx(golden[name], abs=1e-9), name
-
-
 def total(found: Prediction) -> float:
     """Add up the probabilities of the outcomes."""
     return found.success + found.silent + found.escalated + found.error
-
-
-# ------------------------------------------------------------------------------- golden values
-
-
-def plan_of(key: str) -> tuple[list[StepRates], list[EdgeRates]]:
-    """Read a key such as 'halves s=0.9 t=1 m=3'."""
-    name, _, rates = key.partition(" s=")
-    s, t, *rest = (float(part.partition("=")[2] or part) for part in rates.split())
-    if name == "each m=2 + end->1 m=2":
-        return six(), [*(edge(i, s, t, 2) for i in range(5)), edge(5, s, t, 2, 0)]
-    m = int(rest[0])
-    blocks = {
-        "each,in place": [(i, i) for i in range(6)],
-        "end->step1": [(5, 0)],
-        "end->step6": [(5, 5)],
-        "halves": [(2, 0), (5, 3)],
-        "thirds": [(1, 0), (3, 2), (5, 4)],
-    }[name]
-    return six(), [edge(i, s, t, m, j) for i, j in blocks]
-
-
-@pytest.mark.parametrize("key", GOLDEN["plans"])
-def test_golden_plans(key: str) -> None:
-    """Plans of disjoint and nested loops."""
-    assert_golden(predict(*plan_of(key)), GOLDEN["plans"][key])
-
-
-LADDERS: dict[str, Callable[[int], tuple[int, ...]]] = {
-    "in place": lambda i: (i, i),
-    "i,i-1": lambda i: (i, max(0, i - 1)),
-    "i,i-1,0": lambda i: (i, max(0, i - 1), 0),
-    "i,0": lambda i: (i, 0),
-}
-
-
-@pytest.mark.parametrize("key", GOLDEN["ladder_each"])
-def test_golden_ladders(key: str) -> None:
-    """Ladders that cross, with a sensitivity of s * d^g to an error born g steps earlier."""
-    rates, decay, name = key.split("|")
-    s, t = literal_eval(rates)
-    d = float(decay.removeprefix("d="))
-    edges = []
-    for i in range(6):
-        targets = LADDERS[name](i)
-        upstream = {NAMES[born]: s * d ** (i - born) for born in range(i)}
-        edges.append(edge(i, s, t, len(targets) + 1, *targets, sensitivity_upstream=upstream))
-    assert_golden(predict(six(), edges), GOLDEN["ladder_each"][key])
-
-
-@pytest.mark.parametrize("key", GOLDEN["block"])
-def test_golden_blocks(key: str) -> None:
-    """The closed form on all entries; the chain on those whose repeats are as good as the first."""
-    p, s, t, m, r = literal_eval(key)
-    golden = GOLDEN["block"][key]
-    found = closed_block(p, s, t, m, r)
-    assert found.cost == pytest.approx(golden["attempts"], abs=1e-9)
-    assert_golden(replace(found, cost=found.cost * (1 + VALIDATION_COST)), golden)
-    if r is None:
-        assert_golden(predict([StepRates(name="a", right=p)], [edge(0, s, t, m)]), golden)
-
-
-@pytest.mark.parametrize("key", GOLDEN["sticky"])
-def test_golden_sticky_tasks(key: str) -> None:
-    """A share w of the tasks fails always, the others are right with q: a mean of two chains.
-
-    The entries give r, how often the attempt after the first failure is right.
-    """
-    p, r, s, t, m = literal_eval(key)
-    q = 1 - r * (1 - p) / p
-    w = 1 - p / q
-    easy = predict([StepRates(name="a", right=q)], [edge(0, s, t, m)])
-    hard = predict([StepRates(name="a", right=0.0, sticky=1.0)], [edge(0, s, t, m, feedback=False)])
-    mixed = {
-        name: (1 - w) * getattr(easy, name) + w * getattr(hard, name)
-        for name in (*OUTCOMES, "cost")
-    }
-    assert_golden(Prediction(**mixed), GOLDEN["sticky"][key])
 
 
 # --------------------------------------------------------------------- the closed form, identities
@@ -156,6 +67,18 @@ def test_closed_form_is_the_chain_of_an_in_place_block(
     chain = predict([StepRates(name="a", right=p)], [edge(0, s, t, m, cost=0.0)])
     for name in (*OUTCOMES, "cost"):
         assert getattr(chain, name) == pytest.approx(getattr(closed, name), abs=1e-9), name
+
+
+@given(p=RATE, s=RATE, t=RATE, r=RATE, m=st.integers(1, 9))
+def test_closed_form_is_the_formula(p: float, s: float, t: float, r: float, m: int) -> None:
+    """The loop over attempts is the geometric series of the docstring."""
+    rho1, rho = p * (1 - t) + (1 - p) * s, r * (1 - t) + (1 - r) * s
+    repeats = rho1 * (m - 1 if rho == 1.0 else (1 - rho ** (m - 1)) / (1 - rho))
+    found = closed_block(p, s, t, m, r)
+    assert found.success == pytest.approx(t * (p + repeats * r), abs=1e-9)
+    assert found.silent == pytest.approx((1 - s) * ((1 - p) + repeats * (1 - r)), abs=1e-9)
+    assert found.escalated == pytest.approx(rho1 * rho ** (m - 1), abs=1e-9)
+    assert found.cost == pytest.approx(1 + repeats, abs=1e-9)
 
 
 @given(p=RATE, s=RATE, t=RATE, r=RATE, m=st.integers(1, 9))
@@ -445,6 +368,24 @@ def test_every_path_of_small_plans(name: str, delivered: str) -> None:
         assert getattr(found, key) == pytest.approx(value, abs=1e-11), key
 
 
+@pytest.mark.parametrize("delivered", DELIVERED)
+@pytest.mark.parametrize("name", SMALL_PLANS)
+def test_the_variance_of_the_cost_is_that_of_every_path(name: str, delivered: str) -> None:
+    """Weighted with their probabilities, the costs of all runs have this variance."""
+    rates, edges = SMALL_PLANS[name]
+    steps = [replace(step, name=NAMES[i]) for i, step in enumerate(rates)]
+    told = edges[DELIVERED[delivered]]
+    edges = [replace(e, feedback=e in told) for e in edges]
+    paths = [(weight, cost) for _, cost, weight in every_path(steps, edges)]
+    mean = sum(weight * cost for weight, cost in paths)
+    variance = sum(weight * (cost - mean) ** 2 for weight, cost in paths)
+    assert cost_variance(steps, edges) == pytest.approx(variance, abs=1e-5 * mean**2)
+
+
+def test_the_variance_of_a_free_pipeline() -> None:
+    assert cost_variance([replace(step, cost=0.0) for step in six()]) == 0.0
+
+
 @pytest.mark.parametrize("feedback", [True, False])
 def test_simulation_of_crossing_ladders(*, feedback: bool) -> None:
     """Simulate a plan too large to enumerate: it agrees within five standard errors."""
@@ -561,9 +502,18 @@ def test_steps_that_are_no_pipeline() -> None:
         ((1.5, 1.0, 1.0, 1), "p must be a probability"),
         ((1.0, 1.0, 1.0, 0), "m must be at least 1"),
         ((1.0, 1.0, 1.0, 1, 2.0), "r must be a probability"),
+        ((1.0, 1.0, 1.0, 1, 1.0, 2.0), "r_good must be a probability"),
     ],
 )
 def test_bad_block(arguments: tuple[Any, ...], message: str) -> None:
     """The closed form names its argument."""
     with pytest.raises(ValueError, match=message):
         closed_block(*arguments)
+
+
+def test_bad_sticky_block() -> None:
+    """More success after a failure than at first is no stickiness."""
+    with pytest.raises(ValueError, match="0 < p and r <= p, not p=0.5, r=0.6"):
+        sticky_block(0.5, 0.9, 0.9, 2, 0.6)
+    with pytest.raises(ValueError, match="0 < p"):
+        sticky_block(0.0, 0.9, 0.9, 2, 0.0)

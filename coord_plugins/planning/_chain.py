@@ -1,7 +1,7 @@
 """Predict the outcomes of a pipeline with validation edges, exactly.
 
 The model is the absorbing Markov chain under 'reliability of validated pipelines' in
-docs/numbers.md:
+docs/numbers.md; docs/planning.md says what it leaves out:
 
 - Steps run in order. An error persists until its step or an earlier one is executed again: no
   later step heals it. So all that matters of the contents is the first wrong step.
@@ -32,17 +32,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import exp
 
-from coord_plugins._chain_rates import (
-    EdgeRates,
-    Prediction,
-    StepRates,
-    check_count,
-    check_probability,
-    resolve,
-)
-
-__all__ = ["EdgeRates", "Prediction", "StepRates", "closed_block", "predict"]
+from ._rates import EdgeRates, Prediction, StepRates, resolve
 
 _State = tuple[int, int]
 """(index of the first wrong step, or the number of steps when none is; bitmask of the steps with a
@@ -57,7 +49,8 @@ def predict(steps: Sequence[StepRates], edges: Sequence[EdgeRates] = ()) -> Pred
     have just passed, so each re-run is the same walk over fresh edges, computed once and used for
     every attempt. The time grows with attempts, targets and pairs of steps, not with the product
     of the attempts; only sticky errors on many steps can multiply it (by the sets of steps that
-    may have one pending). Python's recursion limit ends it at some 300 steps.
+    may have one pending; by the steps alone where no edge delivers feedback). Python's recursion
+    limit ends it at some 300 steps.
 
     Args:
         steps: The steps in the order in which they run.
@@ -84,46 +77,26 @@ def predict(steps: Sequence[StepRates], edges: Sequence[EdgeRates] = ()) -> Pred
     )
 
 
-def closed_block(p: float, s: float, t: float, m: int, r: float | None = None) -> Prediction:
-    """Compute one step with an in-place edge in closed form.
+def cost_variance(steps: Sequence[StepRates], edges: Sequence[EdgeRates] = ()) -> float:
+    """Compute the variance of what one run costs, by how often its steps run and are judged.
 
-    With rho1 = p(1-t) + (1-p)s, rho = r(1-t) + (1-r)s and G = (1 - rho^(m-1)) / (1 - rho):
-
-        success  = t (p + rho1 r G)             silent   = (1-s) ((1-p) + rho1 (1-r) G)
-        escalated = rho1 rho^(m-1)              attempts = 1 + rho1 G
-
-    Source: 'reliability of validated pipelines' in docs/numbers.md.
+    Each execution is taken to cost exactly its step's `cost`, and each judgement the edge's. By
+    the second difference of E[exp(h * cost)] at h = 0, with h so small that the error is about a
+    millionth of the squared mean.
 
     Args:
-        p: Probability that the first execution is right.
-        s: Sensitivity: probability that a wrong candidate is rejected.
-        t: Specificity: probability that a right candidate is passed.
-        m: Attempts, the first included.
-        r: Probability that a repeated execution is right; None: as the first.
-
-    Returns:
-        The outcomes; `cost` is the expected number of attempts.
+        steps: As for `predict`.
+        edges: As for `predict`.
 
     Raises:
-        ValueError: A rate is no probability, or `m` is below 1.
+        ValueError: As for `predict`.
     """
-    r = p if r is None else r
-    for name, value in {"p": p, "s": s, "t": t, "r": r}.items():
-        check_probability(name, value)
-    check_count("m", m)
-    rho1 = p * (1 - t) + (1 - p) * s
-    rho = r * (1 - t) + (1 - r) * s
-    repeats = rho1 * (m - 1 if rho == 1.0 else (1 - rho ** (m - 1)) / (1 - rho))
-    # The last candidate is the first execution when m = 1 and a repeated one otherwise.
-    reached, right = (1.0, p) if m == 1 else (rho1 * rho ** (m - 2), r)
-    return Prediction(
-        success=t * (p + repeats * r),
-        silent=(1 - s) * ((1 - p) + repeats * (1 - r)),
-        escalated_good=reached * right * (1 - t),
-        escalated_bad=reached * (1 - right) * s,
-        error=0.0,
-        cost=1 + repeats,
-    )
+    mean = predict(steps, edges).cost
+    if mean == 0.0:
+        return 0.0
+    h = 1e-3 / mean
+    up, down = (_Walk(steps, edges, tilt=tilt).total() for tilt in (h, -h))
+    return max(0.0, (up - 2.0 + down) / h**2 - mean**2)
 
 
 @dataclass(slots=True)
@@ -145,14 +118,28 @@ class _Flow:
 
 
 class _Walk:
-    """Moves masses of runs through the steps."""
+    """Moves masses of runs through the steps.
 
-    def __init__(self, steps: Sequence[StepRates], edges: Sequence[EdgeRates]) -> None:
+    With a `tilt`, each mass is weighted with exp(tilt * what the runs have spent so far).
+    """
+
+    def __init__(
+        self, steps: Sequence[StepRates], edges: Sequence[EdgeRates], tilt: float = 0.0
+    ) -> None:
         self._steps = steps
         self._edges = resolve(steps, edges)
         self._none_wrong = len(steps)
         self._sticky = sum(1 << i for i, step in enumerate(steps) if step.sticky > 0.0)
+        self._cured = any(edge.rates.feedback for edge in self._edges.values())
+        self._call = [exp(tilt * step.cost) for step in steps]
+        self._judge = {i: exp(tilt * edge.rates.cost) for i, edge in self._edges.items()}
         self._known: dict[tuple[int, int, int, _State], _Flow] = {}
+
+    def total(self) -> float:
+        """The mass of all runs, however they end: 1 without a tilt."""
+        flow = self.between(0, len(self._steps), 0, (self._none_wrong, 0))
+        lost = flow.escalated_good + flow.escalated_bad + flow.error
+        return sum(flow.arrived.values()) + lost
 
     def between(self, start: int, stop: int, told: int, state: _State) -> _Flow:
         """Walk one run from before step `start` to before step `stop`, their edges fresh.
@@ -207,9 +194,10 @@ class _Walk:
         for state, mass in candidates.items():
             reject = edge.reject[state[0]]
             flow.cost += mass * edge.rates.cost
-            flow.arrived[state] += mass * (1.0 - reject)
+            judged = mass * self._judge[step]
+            flow.arrived[state] += judged * (1.0 - reject)
             if reject > 0.0:
-                rejected[state] += mass * reject
+                rejected[state] += judged * reject
         return rejected
 
     def _execute(
@@ -217,9 +205,11 @@ class _Walk:
     ) -> tuple[_Masses, _Masses]:
         """Execute a step; return its contents and its replies that could not be parsed."""
         rates = self._steps[step]
-        spent = rates.transient**rates.tries
+        call = self._call[step]
+        again = rates.transient * call
+        spent = again**rates.tries
         # Expected calls: the geometric series 1 + transient + ... + transient^(tries-1).
-        calls = float(rates.tries) if spent == 1.0 else (1.0 - spent) / (1.0 - rates.transient)
+        calls = call * (rates.tries if again == 1.0 else (1.0 - spent) / (1.0 - again))
         content = max(0.0, 1.0 - rates.transient - rates.fatal - rates.invalid) * calls
         contents: _Masses = defaultdict(float)
         unparsed: _Masses = defaultdict(float)
@@ -243,12 +233,16 @@ class _Walk:
             return (((first, cured if told else pending), 1.0),)
         if pending & bit and not told:
             return (((step, pending), 1.0),)
+        stuck = cured | bit
+        if not self._cured:
+            # Nothing is right any more from the first such step on: only it can matter.
+            stuck &= -stuck
         rates = self._steps[step]
         wrong = 1.0 - rates.right
         return (
             ((self._none_wrong, cured), rates.right),
             ((step, cured), wrong * (1.0 - rates.sticky)),
-            ((step, cured | bit), wrong * rates.sticky),
+            ((step, stuck), wrong * rates.sticky),
         )
 
     def _roll_back(self, rejected: _Masses, target: int) -> _Masses:
