@@ -21,11 +21,11 @@ from ._record import Note, RunRecord
 from ._retry import Breaker, Retry, Throttle
 from ._run import Run
 from ._schema import schema
-from ._stats import wilson
 from ._step import Step, current_feedback, current_step
 from ._tally import Judgement, StepSettled, StepTally
 from ._track import StopRun, track
 from ._validators import Validator, any_of, check, judge
+from ._value import Value
 from ._verdict import Handover, Verdict
 from .errors import (
     AlreadyAttachedError,
@@ -47,9 +47,16 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from ._compare import Comparison, compare
+    from ._gate import Gate
+    from ._gate_runs import gate
+    from ._gate_types import GateResult
+    from ._import import BadRow, Imported, import_runs, read_runs
     from ._report import iter_runs, report
-    from ._report_types import Group, Rate, Report
+    from ._report_measures import Rate
+    from ._report_types import Group, Report
     from ._store import Store
+    from .stats import wilson
 
 __version__ = "0.1.0"
 
@@ -66,18 +73,23 @@ __all__ = [
     "AlreadyAttachedError",
     "AsyncValidatorError",
     "AttemptsExhaustedError",
+    "BadRow",
     "Breaker",
     "Budget",
     "BudgetError",
     "BudgetExceededError",
     "CircuitOpenError",
     "Clock",
+    "Comparison",
     "Coord",
     "CoordError",
     "CoordWarning",
     "Event",
+    "Gate",
+    "GateResult",
     "Group",
     "Handover",
+    "Imported",
     "InvalidOutputError",
     "Judgement",
     "Listener",
@@ -107,21 +119,26 @@ __all__ = [
     "ValidationEdge",
     "Validator",
     "ValidatorError",
+    "Value",
     "Verdict",
     "__version__",
     "any_of",
     "check",
     "classify",
     "collect_runs",
+    "compare",
     "configure",
     "current_feedback",
     "current_run",
     "current_step",
     "flush",
     "from_evaluator",
+    "gate",
     "grounded",
+    "import_runs",
     "iter_runs",
     "judge",
+    "read_runs",
     "record_outcome",
     "report",
     "retrying",
@@ -134,12 +151,22 @@ __all__ = [
 ]
 
 _LATER = {
+    "BadRow": "._import",
+    "Comparison": "._compare",
+    "Gate": "._gate",
+    "GateResult": "._gate_types",
     "Group": "._report_types",
-    "Rate": "._report_types",
+    "Imported": "._import",
+    "Rate": "._report_measures",
     "Report": "._report_types",
     "Store": "._store",
+    "compare": "._compare",
+    "gate": "._gate_runs",
+    "import_runs": "._import",
     "iter_runs": "._report",
+    "read_runs": "._import",
     "report": "._report",
+    "wilson": ".stats",
 }
 
 

@@ -35,6 +35,8 @@ PACKAGES = (
     "coord_langsmith",
     "coord_plugins.cli",
     "coord_plugins.host",
+    "coord_plugins.planning",
+    "coord_plugins.stats",
     "coord_plugins.testing",
     "coord_plugins.testing.conformance",
 )

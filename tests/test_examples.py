@@ -13,6 +13,22 @@ import pytest
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 PROMISED = {
+    "observe_plan_gate.py": [
+        "observed: 1224 of 1500 did their job",
+        "draft: back to draft -> retrieve, 4 attempts",
+        "expected: 97.4 to 99.0 %",
+        "The validators bound it, not the attempts",
+        "measured: 97.7 %",
+        "compared: better",
+        "gate: accept",
+    ],
+    "import_outcomes.py": [
+        "large.csv: 200 new, 0 unchanged, 0 bad",
+        "large.csv: 0 new, 200 unchanged, 0 bad",
+        "large: 81.0 % [69.4, 88.9]",
+        "pass@5 0.975, pass^5 0.675",
+        "At your prices pipeline=large is better: +$0.138",
+    ],
     "seed_graph.py": [
         "recursion limit of 25 reached after 24 writer calls",
         "refunds: 3 attempts, then escalated",

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from coord_plugins.errors import CoordError
 
-from . import _doctor, _export, _outcome, _report
+from . import _compare, _doctor, _export, _gate, _import, _outcome, _plan, _report
 
 
 class _Commands(TyperGroup):
@@ -85,7 +85,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (_report, _outcome, _export, _doctor):
+for module in (_report, _compare, _plan, _gate, _outcome, _import, _export, _doctor):
     module.register(app)
 
 if importlib.util.find_spec(f"{__package__}.demo") is not None:

@@ -22,7 +22,13 @@ NAMES = {
     "crewai": ("bench_crewai", "overhead per task"),
     "langsmith": ("bench_langsmith", "overhead over LangSmith's own tracing, rate of delivery"),
     "recording": ("bench_recording", "runs a second into SQLite, and the cost to a run"),
+    "identities": ("bench_identities", "a million random event logs: every report adds up"),
+    "compare": ("bench_compare", "coverage of a comparison's intervals, and its speed"),
+    "planning": ("bench_plan", "what a plan promises, attached and run on LangGraph"),
+    "importing": ("bench_import", "rows a second of an import, memory, a report over them"),
     "imports": ("bench_imports", "import time, and what is loaded"),
+    # the last one: it ends with exit code 1 where a target is missed
+    "statistics": ("bench_statistics", "intervals and gates err as often as they say"),
 }
 
 

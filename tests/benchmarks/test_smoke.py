@@ -23,22 +23,29 @@ NAMES = [
     "crewai",
     "langsmith",
     "recording",
+    "identities",
+    "planning",
+    "compare",
+    "importing",
     "imports",
+    "statistics",
 ]
 HOSTS = {
     "langgraph": "langgraph",
     "autogen": "autogen_agentchat",
     "crewai": "crewai",
     "langsmith": "langsmith",
+    "planning": "langgraph",
 }
+NEEDS = {"statistics": ("scipy", "statsmodels")}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_benchmark_runs(name: str) -> None:
     if name in HOSTS:
         pytest.importorskip(HOSTS[name])
-    pytest.importorskip("stamina")
-    pytest.importorskip("tenacity")
+    for needed in NEEDS.get(name, ("stamina", "tenacity")):
+        pytest.importorskip(needed)
     command = [sys.executable, str(RUN), name, "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr

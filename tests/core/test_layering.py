@@ -162,6 +162,8 @@ PUBLIC = (
     "coord_plugins.testing",
     "coord_plugins.errors",
     "coord_plugins.cli",
+    "coord_plugins.planning",
+    "coord_plugins.stats",
 )
 
 
@@ -234,6 +236,17 @@ def test_the_heart_is_pure() -> None:
     assert not found & {"time", "asyncio", "threading", "logging", "random", "os"}
     assert not any(n.split(".")[-1] in ("_run", "_step", "_coord", "_clock", "_bus") for n in found)
     assert not calls(CORE / "_decide.py") & (CLOCKS | {"open", "print"})
+
+
+def test_planning_is_arithmetic_on_records() -> None:
+    """It knows records, edges and statistics: no host, no store, no run, no clock."""
+    known = {"_edge", "_record", "_tally", "_value", "errors", "planning", "stats"}
+    for path in modules(CORE / "planning"):
+        ours = {n.split(".")[1] for n in imports(path) if n.startswith("coord_plugins.")}
+        assert ours <= known, path.name
+        opens = {"json", "os", "pathlib"} & {n.split(".")[0] for n in imports(path, lazy=False)}
+        assert not opens or path.name in ("_apply.py", "_file.py"), path.name
+        assert not calls(path) & (CLOCKS | {"open", "print"}), path.name
 
 
 def test_files_are_short() -> None:

@@ -16,6 +16,8 @@ MODULES = [
     "coord_plugins",
     "coord_plugins.host",
     "coord_plugins.errors",
+    "coord_plugins.planning",
+    "coord_plugins.stats",
     "coord_plugins.testing",
     "coord_plugins.testing.conformance",
 ]
