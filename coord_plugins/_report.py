@@ -99,6 +99,9 @@ def _fold(
         seen += line.n
         if progress is not None:
             progress(seen)
+    if unit != "run":  # what the goal had said is known per run
+        for part in folded.values():
+            part.late.clear()
     for audit in source.audits(by):
         folded[audit.pipeline, audit.by].audits.append(audit)
     for key, tasks in _by_key(source.tasks(by)).items():

@@ -74,21 +74,26 @@ def _standard_error(moments: Moments) -> float:
 
 
 def true_rate(
-    family: Mapping[str, int], own_word: Mapping[str, int], audits: Iterable[Audit]
+    family: Mapping[str, int],
+    own_word: Mapping[str, int],
+    late: Mapping[str, int],
+    audits: Iterable[Audit],
 ) -> TrueRate | None:
     """The success rate of all finished runs from those that were labelled later.
 
     Args:
         family: Runs by outcome without sub-class.
-        own_word: Delivered runs whose label is the goal's own, by family.
-        audits: Runs with a late label, by what the goal had said before.
+        own_word: Runs whose label is the goal's own, by family.
+        late: Runs with a label that came later, by family.
+        audits: Of them those that the goal had judged before.
     """
-    sampled: Counter[bool | None] = Counter()
-    right: Counter[bool | None] = Counter()
+    sampled: Counter[bool | None] = Counter({None: late["success"] + late["silent_failure"]})
+    right: Counter[bool | None] = Counter({None: late["success"]})
     for audit in audits:
-        sampled[audit.said] += audit.runs
-        right[audit.said] += audit.runs * audit.passed
-    if not sampled:
+        for said, sign in ((audit.said, 1), (None, -1)):
+            sampled[said] += sign * audit.runs
+            right[said] += sign * audit.runs * audit.passed
+    if not sum(sampled.values()):
         return None
     failed = family["escalated"] + family["error"]
     runs = {

@@ -32,7 +32,9 @@ class Accumulator:
         self.modes: Counter[str] = Counter()
         self.lost_at: Counter[str] = Counter()
         self.own_word: Counter[str] = Counter()
-        """Delivered runs whose label is the goal's own."""
+        """Runs whose label is the goal's own."""
+        self.late: Counter[str] = Counter()
+        """Runs with a label that came later."""
         self.first_tries: Counter[bool] = Counter()
         """Labelled runs in which every first try was right, by whether they succeeded."""
         self.won_anyway = 0
@@ -74,8 +76,8 @@ class Accumulator:
         n = line.n
         if line.source == "self_reported":
             self.self_reported[line.outcome] += n
-        elif line.source == "measured":
-            self.own_word[family] += n
+        else:
+            (self.own_word if line.source == "measured" else self.late)[family] += n
         if family == "unlabelled":
             return
         success = family == "success"
@@ -150,7 +152,7 @@ class Accumulator:
             outcomes={name: self.outcomes[name] for name in OUTCOMES},
             success=success,
             **rates,
-            true_rate=true_rate(family, self.own_word, self.audits),
+            true_rate=true_rate(family, self.own_word, self.late, self.audits),
             recovered={n.partition(".")[2]: self.outcomes[n] for n in _RESCUES},
             self_reported=dict(sorted(self.self_reported.items())),
             naive_step_product=product,
@@ -218,7 +220,7 @@ class Accumulator:
 
 
 _COUNTERS = (
-    "outcomes self_reported policy_ids goal_ids modes lost_at own_word first_tries"
+    "outcomes self_reported policy_ids goal_ids modes lost_at own_word late first_tries"
 ).split()
 _KNOWN = frozenset(OUTCOMES)
 _RESCUES = [n for n in OUTCOMES if n.startswith("success.") and n != "success.first_pass"]

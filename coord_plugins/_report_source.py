@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ class Source(Protocol):
         """The runs; equal ones may come as one line."""
 
     def audits(self, by: str | None) -> Iterable[Audit]:
-        """Late labels of delivered runs, by what the goal had said."""
+        """Late labels of delivered runs of which the goal had spoken."""
 
     def tasks(self, by: str | None) -> Iterable[TaskLine]:
         """The runs by task, where some task may have several and a run is the unit."""
@@ -31,26 +32,37 @@ class Source(Protocol):
 def reading_lines(runs: Any, query: Query, unit: str) -> Iterator[Source]:
     """What a report reads of a store, a place, or records."""
     if runs is None or isinstance(runs, (Store, str, os.PathLike)):
-        with reading(runs) as opened:
-            yield _FromStore(opened, query, unit)
+        # the pool goes first, so that nothing reads from a store that is closed
+        with reading(runs) as opened, ThreadPoolExecutor(1) as pool:
+            yield _FromStore(opened, query, unit, pool)
         return
     yield _FromRecords(runs, query, unit)
 
 
 class _FromStore:
-    def __init__(self, store: Store, query: Query, unit: str) -> None:
+    def __init__(self, store: Store, query: Query, unit: str, pool: ThreadPoolExecutor) -> None:
         self._store = store
         self._query = query
         self._unit = unit
+        self._pool = pool
+        self._ahead: dict[str | None, Future[list[TaskLine]]] = {}
 
     def lines(self, by: str | None) -> Iterator[Line]:
+        if self._unit == "run" and not self._store.in_memory:
+            # both are one pass over the table, and databases do not hold Python's lock
+            self._ahead = {key: self._pool.submit(self._tasks, key) for key in {by, None}}
         return self._store.iter_lines(self._query, by, self._unit)
 
     def audits(self, by: str | None) -> Iterable[Audit]:
         return self._store.iter_audits(self._query, by) if self._unit == "run" else ()
 
     def tasks(self, by: str | None) -> Iterable[TaskLine]:
-        return self._store.iter_task_lines(self._query, by) if self._unit == "run" else ()
+        if self._unit != "run":
+            return ()
+        return self._ahead[by].result() if by in self._ahead else self._tasks(by)
+
+    def _tasks(self, by: str | None) -> list[TaskLine]:
+        return list(self._store.iter_task_lines(self._query, by))
 
 
 class _FromRecords:
@@ -61,7 +73,6 @@ class _FromRecords:
         self._query = query
         self._unit = unit
         self._tasks: dict[tuple[str, str | None, str], list[float]] = {}
-        self._audits: list[Audit] = []
 
     def lines(self, by: str | None) -> Iterator[Line]:
         for record in self._records:
@@ -72,14 +83,10 @@ class _FromRecords:
             line = line_of(record, value, name)
             if self._unit == "run":
                 add_run(self._tasks, line._replace(unit=record.task or record.run_id))
-            if self._unit == "run" and _is_audit(
-                record
-            ):  # what the goal had said is in a store alone
-                self._audits.append(Audit(record.pipeline, value, None, bool(record.passed), 1))
             yield line
 
     def audits(self, by: str | None) -> Iterable[Audit]:
-        return self._audits
+        return ()  # what a goal had said of a run that was labelled later is in a store alone
 
     def tasks(self, by: str | None) -> Iterable[TaskLine]:
         if by is not None:
@@ -89,11 +96,6 @@ class _FromRecords:
             known = whole.get((pipeline, None, task), [0.0] * len(sums))
             whole[pipeline, None, task] = [a + b for a, b in zip(known, sums, strict=True)]
         return task_lines(whole)
-
-
-def _is_audit(record: RunRecord) -> bool:
-    late = record.source == "late" and record.passed is not None
-    return late and record.end == "delivered" and record.parent_id is None
 
 
 @contextmanager

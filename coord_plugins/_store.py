@@ -210,7 +210,7 @@ class Store:
                 yield from list(iter_task_lines(connection, query, by))
 
     def iter_audits(self, query: Query, by: str | None) -> Iterator[Audit]:
-        """Late labels of delivered runs, by the goal's own word."""
+        """Late labels of delivered runs of which the goal had spoken, by its word."""
         from ._store_tasks import iter_audits
 
         with self._connect() as connection:

@@ -71,12 +71,12 @@ class TaskLine(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """Delivered runs with a late label, by what the goal had said before."""
+    """Delivered runs with a late label of which the goal had said something before."""
 
     pipeline: str
     by: str | None
-    said: bool | None
-    """The goal's own word; None: it gave none."""
+    said: bool
+    """The goal's own word."""
     passed: bool
     """The late label."""
     runs: int

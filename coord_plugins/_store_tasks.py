@@ -27,8 +27,8 @@ def iter_task_lines(connection: sa.Connection, query: Query, by: str | None) -> 
     """The runs that match, by task; equal tasks come as one line."""
     by_column = by_value(connection, by)
     task = sa.func.coalesce(runs.c.task, runs.c.run_id)
-    sums = [sa.func.sum(sa.cast(c, sa.Double)) for c in _variables()]
-    named = [column.label(name) for column, name in zip(sums, VARIABLES, strict=True)]
+    both = zip(_variables(), VARIABLES, strict=True)
+    named = [sa.func.sum(column).label(name) for column, name in both]
     chosen = sa.select(runs.c.pipeline, by_column, *named).where(
         *conditions(connection, query), runs.c.parent_id.is_(None), runs.c.ending.is_not(None)
     )
@@ -42,37 +42,54 @@ def iter_task_lines(connection: sa.Connection, query: Query, by: str | None) -> 
     )
     for row in connection.execute(whole.group_by(*key)):
         value = plain_by(connection, by, row[1])
-        first = 5 + len(VARIABLES)
+        sums = [float(x) for x in row[5:]]  # PostgreSQL gives decimals
+        first = len(VARIABLES)
         yield TaskLine(
-            row[0], value, int(row[2]), int(row[3]), row[4], tuple(row[5:first]), tuple(row[first:])
+            row[0],
+            value,
+            int(row[2]),
+            int(row[3]),
+            row[4],
+            tuple(sums[:first]),
+            tuple(sums[first:]),
         )
 
 
 def _variables() -> list[Any]:
-    """A run's counts and amounts, in the order of `VARIABLES`."""
+    """A run's counts and amounts, in the order of `VARIABLES`; a run in flight is not asked."""
+    ending, passed = runs.c.ending, runs.c.passed
 
-    def is_it(family: str) -> Any:
-        named = sa.or_(runs.c.outcome == family, runs.c.outcome.startswith(f"{family}."))
-        return sa.case((named, 1), else_=0)
+    def counts(holds: Any) -> Any:
+        return sa.case((holds, 1), else_=0)
 
-    labelled = sa.case((runs.c.outcome == "unlabelled", 0), else_=1)
-    families = [is_it(name) for name in COUNTED[2:]]
-    return [sa.literal(1), labelled, *families, _COST, _TOKENS, runs.c.elapsed]
+    delivered = ending == "delivered"
+    outcomes_of = {
+        "finished": sa.literal(1),
+        "labelled": sa.case((sa.and_(delivered, passed.is_(None)), 0), else_=1),
+        "success": counts(sa.and_(delivered, passed.is_(sa.true()))),
+        "silent_failure": counts(sa.and_(delivered, passed.is_(sa.false()))),
+        "escalated": counts(ending == "escalated"),
+        "error": counts(ending == "error"),
+    }
+    # as floats: the squares of a task's tokens may not fit into an integer
+    tokens = sa.cast(_TOKENS, sa.Double)
+    return [*(outcomes_of[name] for name in COUNTED), _COST, tokens, runs.c.elapsed]
 
 
 def iter_audits(connection: sa.Connection, query: Query, by: str | None) -> Iterator[Audit]:
-    """Delivered runs with a late label, by what the goal had said of them before."""
+    """Delivered runs with a late label of which the goal had said something before."""
     by_column = by_value(connection, by)
     words = (
-        sa.select(outcomes.c.run_id, sa.func.max(sa.cast(outcomes.c.passed, sa.Integer)))
+        sa.select(
+            outcomes.c.run_id, sa.func.max(sa.cast(outcomes.c.passed, sa.Integer)).label("said")
+        )
         .where(outcomes.c.source == "measured", outcomes.c.passed.is_not(None))
         .group_by(outcomes.c.run_id)
         .subquery()
     )
-    said = words.c[1]
-    joined = runs.outerjoin(words, words.c.run_id == runs.c.run_id)
+    said = words.c.said
     chosen: Any = sa.select(runs.c.pipeline, by_column, said, runs.c.passed, sa.func.count())
-    chosen = chosen.select_from(joined).where(
+    chosen = chosen.select_from(words.join(runs, words.c.run_id == runs.c.run_id)).where(
         *conditions(connection, query),
         runs.c.parent_id.is_(None),
         runs.c.ending == "delivered",
@@ -81,5 +98,4 @@ def iter_audits(connection: sa.Connection, query: Query, by: str | None) -> Iter
     )
     key = [runs.c.pipeline, said, runs.c.passed, *([] if by is None else [by_column])]
     for pipeline, value, word, passed, n in connection.execute(chosen.group_by(*key)):
-        split = plain_by(connection, by, value)
-        yield Audit(pipeline, split, None if word is None else bool(word), bool(passed), n)
+        yield Audit(pipeline, plain_by(connection, by, value), bool(word), bool(passed), n)
