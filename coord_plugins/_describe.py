@@ -62,12 +62,18 @@ def _edge(edge: ValidationEdge) -> dict[str, Any]:
     otherwise = edge.otherwise
     return {
         "step": edge.step,
-        "of": edge.of if edge.of is None or isinstance(edge.of, str) else "(callable)",
+        "of": _named_or_callable(edge.of),
         "back_to": list(edge.back_to),
         "max_attempts": edge.max_attempts,
         "otherwise": None if otherwise is None else str(otherwise),
+        "feedback_to": _named_or_callable(edge.feedback_to),
+        "stream": edge.stream,
         "validators": [_validator(v) for v in edge.validators],
     }
+
+
+def _named_or_callable(said: Any) -> str | None:
+    return said if said is None or isinstance(said, str) else "(callable)"
 
 
 def _validator(validator: Validator) -> dict[str, Any]:

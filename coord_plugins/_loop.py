@@ -214,6 +214,8 @@ def _note_down(
             step.validation,
         )
     )
+    if kind == "loop" and target is not None and target != step.name:
+        run.undo(target, step.name)
     step.usage = step.validation = None  # a step that is written off must not count them twice
     if error is None or invalid:
         step.produced += 1

@@ -117,6 +117,14 @@ def _edge(place: PlannedEdge, plan: Plan, source: _Source) -> Iterator[str]:
     otherwise = recorded["otherwise"] if recorded else None
     if otherwise is not None:
         yield f"        otherwise={_CONSTANTS.get(otherwise) or _text(otherwise)},"
+    route = recorded.get("feedback_to") if recorded else None
+    if route == "(callable)":
+        why = f"where feedback for {place.step} goes (feedback_to=)"
+        yield f"        feedback_to={source.placeholder(f'feedback_to_{place.step}', why)},"
+    elif route is not None:
+        yield f"        feedback_to={_text(route)},"
+    if recorded and recorded.get("stream", "hold") != "hold":
+        yield f"        stream={_text(recorded['stream'])},"
     yield "    ),"
 
 

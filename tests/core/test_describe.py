@@ -38,11 +38,19 @@ def edges_of(*validators, **settings):
 
 
 def test_a_policy_is_plain_json():
-    said = edges_of(has_digits, of="draft", back_to=("writer", "start"), otherwise="desk")
+    said = edges_of(
+        has_digits,
+        of="draft",
+        back_to=("writer", "start"),
+        otherwise="desk",
+        feedback_to="notes",
+        stream="live",
+    )
     assert json.loads(json.dumps(said)) == said
     assert (said["goal_id"], said["host"], said["labelled"]) == ("cites_line:2", "python", False)
     (edge,) = said["edges"]
     assert (edge["step"], edge["of"], edge["otherwise"]) == ("writer", "draft", "desk")
+    assert (edge["feedback_to"], edge["stream"]) == ("notes", "live")
     assert (edge["back_to"], edge["max_attempts"]) == (["writer", "start"], 3)
 
 

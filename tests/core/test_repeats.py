@@ -2,7 +2,7 @@
 
 import pytest
 
-from coord_plugins import InvalidOutputError, Retry, ValidationEdge, check
+from coord_plugins import START, InvalidOutputError, Retry, ValidationEdge, check
 from coord_plugins.testing import simulate
 
 good = check(lambda out: "bad" not in out, name="good")
@@ -57,3 +57,19 @@ def test_without_labels_and_when_observing_nothing_is_counted():
     edge = ValidationEdge("draft", good, max_attempts=2)
     assert repeats(edge, {"draft": ["bad", "ok"]}, label=None)["draft"] == (0, 0)
     assert repeats(edge, {"draft": ["bad", "ok"]}, mode="observe")["draft"] == (0, 0)
+
+
+@pytest.mark.parametrize("target", ["research", START])
+def test_work_that_is_done_again_does_not_rest_on_what_it_replaces(target):
+    """The wrong text of `write` stood when `research` began again: it is not its input."""
+    blind = check(lambda out: True, name="blind")
+    edges = [
+        ValidationEdge("research", blind, max_attempts=1),
+        ValidationEdge("write", blind, max_attempts=1),
+        ValidationEdge("review", good, back_to=(target,), max_attempts=2),
+    ]
+    script = {"research": ["bad", "bad"], "write": ["bad", "bad"], "review": ["bad", "ok"]}
+    steps = simulate(edges, script, goal=lambda out: True, label=label).record.steps
+    assert (steps["research"].pass_own, steps["research"].pass_upstream) == (2, 0)
+    assert (steps["write"].pass_own, steps["write"].pass_upstream) == (0, 2)
+    assert (steps["review"].reject_upstream, steps["review"].reject_own) == (1, 0)

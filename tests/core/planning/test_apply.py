@@ -79,7 +79,13 @@ def test_the_edges_are_those_of_python(mine: types.ModuleType) -> None:
     mine.also_kind = judge(is_kind, name="also kind", feedback='say "please"')  # type: ignore[attr-defined]
     recorded = [
         ValidationEdge("a", schema(Reply), check(is_short, feedback="cut it"), of="draft"),
-        ValidationEdge("b", judge(is_kind, version="2", timeout=3.0), otherwise=HUMAN),
+        ValidationEdge(
+            "b",
+            judge(is_kind, version="2", timeout=3.0),
+            otherwise=HUMAN,
+            feedback_to="notes",
+            stream="live",
+        ),
         ValidationEdge("c", mine.also_kind, otherwise=STOP),
     ]
     found = plan(rates(*recorded), target=0.9)
@@ -90,7 +96,15 @@ def test_the_edges_are_those_of_python(mine: types.ModuleType) -> None:
     assert "from coord_plugins import HUMAN, STOP, ValidationEdge, check, judge, schema" in source
     made, wanted = run(source), found.edges(recorded)
     for one, other in zip(made, wanted, strict=True):
-        for name in ("step", "of", "back_to", "max_attempts", "otherwise"):
+        for name in (
+            "step",
+            "of",
+            "back_to",
+            "max_attempts",
+            "otherwise",
+            "feedback_to",
+            "stream",
+        ):
             assert getattr(one, name) == getattr(other, name), name
         for v, w in zip(one.validators, other.validators, strict=True):
             assert (v.name, v.kind, v.version, v.feedback, v.timeout) == (
