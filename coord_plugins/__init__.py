@@ -47,14 +47,14 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from ._compare import Comparison, compare
-    from ._gate import Gate
-    from ._gate_runs import gate
-    from ._gate_types import GateResult
-    from ._import import BadRow, Imported, import_runs, read_runs
-    from ._report import iter_runs, report
-    from ._report_measures import Rate
-    from ._report_types import Group, Report
+    from ._comparing._compare import Comparison, compare
+    from ._gating._gate import Gate
+    from ._gating._runs import gate
+    from ._gating._types import GateResult
+    from ._importing._import import BadRow, Imported, import_runs, read_runs
+    from ._reporting._measures import Rate
+    from ._reporting._report import iter_runs, report
+    from ._reporting._types import Group, Report
     from ._store import Store
     from .stats import wilson
 
@@ -151,21 +151,21 @@ __all__ = [
 ]
 
 _LATER = {
-    "BadRow": "._import",
-    "Comparison": "._compare",
-    "Gate": "._gate",
-    "GateResult": "._gate_types",
-    "Group": "._report_types",
-    "Imported": "._import",
-    "Rate": "._report_measures",
-    "Report": "._report_types",
+    "BadRow": "._importing._import",
+    "Comparison": "._comparing._compare",
+    "Gate": "._gating._gate",
+    "GateResult": "._gating._types",
+    "Group": "._reporting._types",
+    "Imported": "._importing._import",
+    "Rate": "._reporting._measures",
+    "Report": "._reporting._types",
     "Store": "._store",
-    "compare": "._compare",
-    "gate": "._gate_runs",
-    "import_runs": "._import",
-    "iter_runs": "._report",
-    "read_runs": "._import",
-    "report": "._report",
+    "compare": "._comparing._compare",
+    "gate": "._gating._runs",
+    "import_runs": "._importing._import",
+    "iter_runs": "._reporting._report",
+    "read_runs": "._importing._import",
+    "report": "._reporting._report",
     "wilson": ".stats",
 }
 

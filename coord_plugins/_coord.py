@@ -32,7 +32,7 @@ from ._verdict import Handover
 from .errors import AsyncValidatorError, BudgetError, ValidatorError
 
 if TYPE_CHECKING:
-    from ._report import Report
+    from ._reporting._report import Report
 
 log = logging.getLogger("coord_plugins.run")
 KEPT_RUNS = 1_000
@@ -102,7 +102,7 @@ class Coord:
 
     def summary(self) -> Report:
         """The report over `.runs`."""
-        from ._report import report
+        from ._reporting._report import report
 
         return report(list(self.runs))
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._cli._common import JsonOption, SinceOption, UntilOption, print_json, print_rich
-    from ._report_tables import dollars, percent
-    from ._report_tables import pairs_table as pairs
-    from ._report_tables import plain_table as table
-    from ._report_text import section
+    from ._reporting._tables import dollars, percent
+    from ._reporting._tables import pairs_table as pairs
+    from ._reporting._tables import plain_table as table
+    from ._reporting._text import section
     from ._store_query import when
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "when",
 ]
 
-_COMMON, _TEXT = "._cli._common", "._report_text"
+_COMMON, _TEXT = "._cli._common", "._reporting._text"
 _LATER = {
     "JsonOption": (_COMMON, "JsonOption"),
     "SinceOption": (_COMMON, "SinceOption"),

@@ -66,8 +66,8 @@ def compare_command(  # typer reads options from parameters
     as_json: JsonOption = False,
 ) -> None:
     """Is B better than A, by how much, and at what price?"""
-    from coord_plugins._compare import compare
-    from coord_plugins._compare_select import choose
+    from coord_plugins._comparing._compare import compare
+    from coord_plugins._comparing._select import choose
 
     elsewhere = [choose(selector, selector, None).place is not None for selector in (a, b)]
     with counting("reading") as progress:
@@ -85,6 +85,6 @@ def compare_command(  # typer reads options from parameters
     if as_json:
         print_json(found.to_dict())
         return
-    from coord_plugins._compare_text import render_compared
+    from coord_plugins._comparing._text import render_compared
 
     print_rich(render_compared(found))

@@ -99,7 +99,7 @@ def _configuration() -> list[dict[str, str]]:
 
 
 def _store(spec: str | None) -> dict[str, Any]:
-    from coord_plugins._report import reading
+    from coord_plugins._reporting._report import reading
 
     try:
         with reading(spec) as opened:

@@ -16,7 +16,7 @@ from typing import IO, Annotated
 
 import typer
 
-from coord_plugins._import_own import COUNTS, FLAT, NUMBERS, Label, flat_of
+from coord_plugins._importing._own import COUNTS, FLAT, NUMBERS, Label, flat_of
 from coord_plugins._record import RunRecord
 from coord_plugins.errors import PolicyError
 
@@ -57,8 +57,8 @@ def export_command(  # typer reads options from parameters
     as_json: JsonOption = False,
 ) -> None:
     """Write the runs that match, runs inside runs included; the file appears when complete."""
-    from coord_plugins._import_labels import with_labels
-    from coord_plugins._report import reading
+    from coord_plugins._importing._labels import with_labels
+    from coord_plugins._reporting._report import reading
     from coord_plugins._store_query import make_query
 
     writer = _writer_for(file)

@@ -85,7 +85,7 @@ def gate_command(  # typer reads options from parameters
     as_json: JsonOption = False,
 ) -> None:
     """Is the success rate high enough? Exit code 0: yes, 1: no, 3: cannot be told, 2: an error."""
-    from coord_plugins._gate_runs import gate
+    from coord_plugins._gating._runs import gate
 
     chosen: Any = filters(None, since, until, where, settle) | {"pipeline": pipeline}
     named = runs is not None and "=" not in runs  # a file or store of its own
@@ -109,7 +109,7 @@ def gate_command(  # typer reads options from parameters
     if as_json:
         print_json(found.to_dict())
     else:
-        from coord_plugins._gate_text import render
+        from coord_plugins._gating._text import render
 
         print_rich(render(found))
     raise typer.Exit(found.exit_code)

@@ -16,8 +16,8 @@ from coord_plugins.errors import PolicyError
 from ._common import JsonOption, StoreOption, counting, print_json, print_rich
 
 if TYPE_CHECKING:
-    from coord_plugins._import import BadRow, Imported
-    from coord_plugins._import_preview import Preview
+    from coord_plugins._importing._import import BadRow, Imported
+    from coord_plugins._importing._preview import Preview
 
 _SHOWN = 20
 """Bad rows that people are shown."""
@@ -85,11 +85,11 @@ def import_command(  # typer reads options from parameters
         "encoding": encoding,
     }
     if dry_run:
-        from coord_plugins._import_preview import preview
+        from coord_plugins._importing._preview import preview
 
         _show(preview(file, **options), as_json)
         return
-    from coord_plugins._import import import_runs
+    from coord_plugins._importing._import import import_runs
 
     with _told(bad_rows) as on_bad, counting(f"reading {file}", "rows") as progress, _quick():
         done = import_runs(file, store, **options, strict=strict, on_bad=on_bad, progress=progress)
@@ -177,8 +177,8 @@ def _show(found: Preview, as_json: bool) -> None:
     if as_json:
         print_json({"dry_run": True, **found.to_dict()})
         return
-    from coord_plugins._report_tables import pairs_table as pairs
-    from coord_plugins._report_text import section
+    from coord_plugins._reporting._tables import pairs_table as pairs
+    from coord_plugins._reporting._text import section
 
     fields = dict(found.columns)
     fields["metadata"] = ", ".join(found.metadata) or "-"

@@ -40,7 +40,7 @@ def outcome_command(  # typer reads options from parameters
         raise PolicyError("coord outcome: say --passed or --failed")
     if (run_id is None) == (task is None):
         raise PolicyError("coord outcome: give a RUN_ID, or --task with --pipeline")
-    from coord_plugins._report import reading
+    from coord_plugins._reporting._report import reading
     from coord_plugins._store_query import when
 
     with reading(store) as opened:

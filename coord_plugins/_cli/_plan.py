@@ -123,7 +123,7 @@ def _prices(
 
 def _rates(file: Path | None, store: str | None, chosen: dict[str, Any]) -> PipelineRates:
     """What is known of the pipeline: from a description, a file of runs, or a store."""
-    from coord_plugins._report import iter_runs, reading
+    from coord_plugins._reporting._report import iter_runs, reading
     from coord_plugins.planning import rates_from_file, rates_from_runs
 
     if file is not None and store is not None:
@@ -133,7 +133,7 @@ def _rates(file: Path | None, store: str | None, chosen: dict[str, Any]) -> Pipe
             raise PolicyError(f"coord plan: filters choose runs; {file.name} describes a pipeline")
         return rates_from_file(file)
     if file is not None:
-        from coord_plugins._import import read_runs
+        from coord_plugins._importing._import import read_runs
 
         with counting("reading") as progress:
             return rates_from_runs(iter_runs(read_runs(file), **chosen), progress=progress)

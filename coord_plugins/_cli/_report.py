@@ -54,7 +54,7 @@ def report_command(  # typer reads options from parameters
     as_json: JsonOption = False,
 ) -> None:
     """How often the pipelines did their job, what a success cost, where the rest was lost."""
-    from coord_plugins._report import report
+    from coord_plugins._reporting._report import report
 
     chosen: Any = unit
     with counting("reading") as progress:
@@ -70,6 +70,6 @@ def report_command(  # typer reads options from parameters
     if as_json:
         print_json(found.to_dict())
         return
-    from coord_plugins._report_text import render
+    from coord_plugins._reporting._text import render
 
     print_rich(render(found))

@@ -146,8 +146,8 @@ def _traced(read: Mapping[str, Any]) -> Iterator[str]:
 
 def _print(found: Demo) -> None:
     """Both pipelines side by side, and what the validators were measured to do."""
-    from .._report_compare import render_comparison, render_one_call
-    from .._report_text import validators_table
+    from .._reporting._side_by_side import render_comparison, render_one_call
+    from .._reporting._text import validators_table
 
     predicted = {"bare": found.bare_predicted, "attached": found.attached_predicted}
     print_rich(

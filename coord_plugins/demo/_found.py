@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .. import Comparison, RunRecord, compare, report
-from .._report_types import Report
+from .._reporting._types import Report
 from ._prediction import predicted_at_once
 from ._single import SINGLE
 

@@ -9,7 +9,7 @@ import numpy as np
 from findings import ERRORS, Findings, near
 from measure import Size, table
 
-from coord_plugins._gate import Gate
+from coord_plugins._gating._gate import Gate
 
 GATES = {  # min_success, expected: published rate -> (P(accept), E[n]); simulations per rate
     (0.95, 0.98, 1_500): {

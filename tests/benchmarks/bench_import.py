@@ -34,7 +34,7 @@ wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps([wall, cpu, peak]))
 """
-_NOTHING = ("import sqlalchemy, coord_plugins._import_sink, coord_plugins._cli._app", "pass")
+_NOTHING = ("import sqlalchemy, coord_plugins._importing._sink, coord_plugins._cli._app", "pass")
 _OURS = (
     "from coord_plugins._cli._app import app; from typer.testing import CliRunner",
     """

@@ -15,8 +15,8 @@ from coord_plugins._budget import Usage
 from coord_plugins._events import Event, OutcomeRecorded, RunFinished, RunPaused, RunStarted
 from coord_plugins._outcome import OUTCOMES, ending, lost_at
 from coord_plugins._record import RunRecord
-from coord_plugins._report import report
-from coord_plugins._report_types import Group, Report
+from coord_plugins._reporting._report import report
+from coord_plugins._reporting._types import Group, Report
 from coord_plugins._store import Store
 from coord_plugins._tally import Judgement, StepSettled, StepTally
 from coord_plugins.errors import BudgetExceededError

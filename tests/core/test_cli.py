@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from coord_plugins._cli._app import app
 from coord_plugins._events import RunFinished
 from coord_plugins._record import RunRecord
-from coord_plugins._report import report
+from coord_plugins._reporting._report import report
 from coord_plugins._store import Store
 from coord_plugins._stores import forget_stores
 from coord_plugins._tally import StepTally

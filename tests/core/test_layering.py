@@ -45,7 +45,7 @@ MAY_WAIT = {
     "_track.py",
     "_decorators.py",
 }
-HEART = sorted(p.name for p in CORE.glob("_*.py") if not p.name.startswith(("_store", "_report")))
+HEART = sorted(p.name for p in CORE.glob("_*.py") if not p.name.startswith("_store"))
 
 
 def modules(folder: Path) -> list[Path]:

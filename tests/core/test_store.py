@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from coord_plugins._events import OutcomeRecorded, RunFinished, RunPaused, RunStarted
 from coord_plugins._record import Note, RunRecord
-from coord_plugins._report import report
+from coord_plugins._reporting._report import report
 from coord_plugins._store import Store, open_store
 from coord_plugins._store_query import Query, make_query
 from coord_plugins._store_rows import AMOUNTS, COUNTS, FLAGS

@@ -1,0 +1,1 @@
+"""Two sets of runs: which are paired with which, how they differ, and what the difference costs."""
