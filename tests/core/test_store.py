@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 import pytest
 import sqlalchemy as sa
 
+from coord_plugins import compare, gate
 from coord_plugins._events import OutcomeRecorded, RunFinished, RunPaused, RunStarted
 from coord_plugins._record import Note, RunRecord
 from coord_plugins._reporting._report import report
@@ -327,6 +328,33 @@ def test_trials_and_late_labels_on_every_database(store):
         ("goal_passed", 8, 2, 1),
         ("goal_failed", 4, 1, 0),
     ]
+
+
+def test_comparisons_and_gates_of_every_database_are_those_of_records(store):
+    records = [
+        finished(
+            f"{side}{i}",
+            task=f"t{i}",
+            release=side,
+            passed=i % divisor != 0,
+            started_at=float(i),
+        )
+        for side, divisor in (("old", 4), ("new", 40))
+        for i in range(120)
+    ]
+    store.on_events([RunFinished(r) for r in records])
+    said = compare("release=old", "release=new", store=store)
+    expected = compare(
+        [r for r in records if r.release == "old"],
+        [r for r in records if r.release == "new"],
+        names=("release=old", "release=new"),
+    )
+    assert said.to_dict() == expected.to_dict()
+    assert (said.conclusion, said.pairs) == ("better", 120)
+    asked = gate("release=new", min_success=0.9, store=store)
+    there = gate([r for r in records if r.release == "new"], min_success=0.9)
+    assert (asked.verdict, asked.decided_at) == ("accept", there.decided_at)
+    assert gate("release=old", min_success=0.9, store=store).verdict == "reject"
 
 
 def test_an_older_schema_is_upgraded_in_place(store):
