@@ -36,7 +36,11 @@ SettleOption = Annotated[
 ]
 ValueOption = Annotated[
     float | None,
-    typer.Option("--value", metavar="DOLLARS", help="What a run that did its job brings."),
+    typer.Option(
+        "--value",
+        metavar="DOLLARS",
+        help="What a run that did its job brings; 0 where only costs are given.",
+    ),
 ]
 EscalationOption = Annotated[
     float, typer.Option("--escalation-cost", metavar="DOLLARS", help="What an escalation costs.")
@@ -81,17 +85,15 @@ def filters(
 def value_of(
     worth: float | None, escalation_cost: float, silent_cost: float, error_cost: float | None
 ) -> Value | None:
-    """The prices as a `Value`; None: none was given.
+    """The prices as a `Value`, a success without one worth 0; None: no price was given.
 
     Raises:
-        PolicyError: A cost without --value, or a negative amount.
+        PolicyError: A negative amount.
     """
-    if worth is None:
-        if escalation_cost or silent_cost or error_cost:
-            raise PolicyError("give --value too: what a run that did its job brings")
+    if worth is None and not (escalation_cost or silent_cost or error_cost):
         return None
     return Value(
-        success=worth,
+        success=worth or 0.0,
         escalation_cost=escalation_cost,
         silent_cost=silent_cost,
         error_cost=error_cost,

@@ -10,22 +10,26 @@ import typer
 from coord_plugins.errors import PolicyError
 
 from ._common import (
+    ErrorOption,
+    EscalationOption,
     JsonOption,
     PipelineOption,
     SettleOption,
+    SilentOption,
     SinceOption,
     StoreOption,
     UntilOption,
+    ValueOption,
     WhereOption,
     counting,
     filters,
     place_to_read,
     print_json,
     print_rich,
+    value_of,
 )
 
 if TYPE_CHECKING:
-    from coord_plugins._value import Value
     from coord_plugins.planning import PipelineRates, Plan
 
 _RATES = (".yaml", ".yml", ".json")
@@ -50,18 +54,10 @@ def plan_command(  # typer reads options from parameters
     target: Annotated[
         float | None, typer.Option("--target", help="Least success, for example 0.99.")
     ] = None,
-    value: Annotated[
-        float | None, typer.Option("--value", help="What a success brings, in the unit of costs.")
-    ] = None,
-    escalation_cost: Annotated[
-        float | None, typer.Option("--escalation-cost", help="What an escalated run costs.")
-    ] = None,
-    silent_cost: Annotated[
-        float | None, typer.Option("--silent-cost", help="What a wrong delivered result costs.")
-    ] = None,
-    error_cost: Annotated[
-        float | None, typer.Option("--error-cost", help="An error's; default: an escalation's.")
-    ] = None,
+    value: ValueOption = None,
+    escalation_cost: EscalationOption = 0.0,
+    silent_cost: SilentOption = 0.0,
+    error_cost: ErrorOption = None,
     confidence: Annotated[
         float, typer.Option("--confidence", help="How credible the target must be.")
     ] = 0.9,
@@ -83,9 +79,11 @@ def plan_command(  # typer reads options from parameters
 
     if apply and as_json:
         raise PolicyError("coord plan: --apply and --json each want stdout; give one")
-    prices = _prices(value, escalation_cost, silent_cost, error_cost)
+    prices = value_of(value, escalation_cost, silent_cost, error_cost)
     if target is None and prices is None:
-        raise PolicyError("coord plan: give --target, for example --target 0.99, or --value")
+        raise PolicyError(
+            "coord plan: give --target, for example --target 0.99, or prices like --silent-cost"
+        )
     chosen = filters(pipeline, since, until, where, settle)
     rates = _rates(file, store, chosen)
     with counting("planning", "plans") as progress:
@@ -102,23 +100,6 @@ def plan_command(  # typer reads options from parameters
     _print(found, apply, as_json)
     if not found.reached:
         raise typer.Exit(1)
-
-
-def _prices(
-    value: float | None, escalation: float | None, silent: float | None, error: float | None
-) -> Value | None:
-    from coord_plugins._value import Value
-
-    if value is None:
-        if (escalation, silent, error) != (None, None, None):
-            raise PolicyError("coord plan: costs of failures need --value too; 0 is a value")
-        return None
-    return Value(
-        success=value,
-        escalation_cost=escalation or 0.0,
-        silent_cost=silent or 0.0,
-        error_cost=error,
-    )
 
 
 def _rates(file: Path | None, store: str | None, chosen: dict[str, Any]) -> PipelineRates:

@@ -259,7 +259,6 @@ def test_harm_is_no_error(large):
         (("release=1.9", "release=1.5"), "there is no release=1.9"),
         (("release=1.4", "release=1.4"), "in both"),
         (("release=1.4", "nonsense"), "write KEY=VALUE"),
-        (("release=1.4", "release=1.5", "--silent-cost", "3"), "--value"),
         (("release=1.4", "release=1.5", "--margin", "2"), "margin"),
     ],
 )

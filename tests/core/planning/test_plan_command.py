@@ -159,11 +159,17 @@ def test_names_to_fill_in_are_said_on_stderr(steps: str) -> None:
     assert "The best plan succeeds in" in done.stderr
 
 
+def test_prices_of_failures_alone_will_do(steps: str) -> None:
+    done = coord("--file", steps, "--escalation-cost", "20", "--silent-cost", "100", "--json")
+    assert done.exit_code == 0
+    said = json.loads(done.stdout)["value"]
+    assert (said["success"], said["escalation_cost"], said["silent_cost"]) == (0.0, 20.0, 100.0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give --target, for example --target 0.99, or --value"),
-        (["--silent-cost", "3"], "costs of failures need --value too"),
+        ([], "give --target, for example --target 0.99, or prices like --silent-cost"),
         (["--target", "2"], "target=2.0; it is a share"),
         (["--target", "0.9", "--apply", "--json"], "each want stdout"),
         (["--target", "0.9", "--store", "x.db"], "give --file or --store, not both"),
