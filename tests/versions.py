@@ -52,6 +52,7 @@ NEEDS = {
         "typer>=0.15",
     ],
     "crewai": ["pytest>=8.3", "rich>=13.7", "typer>=0.15"],
+    "pytest": ["anyio>=4", "pytest-xdist>=3.6"],
     # with the host that is built on it; the tests of the other two are skipped
     "langsmith": [
         "hypothesis>=6.110",
@@ -62,6 +63,8 @@ NEEDS = {
         "typer>=0.15",
     ],
 }
+EXTRAS = {"pytest": "repair,prices"}
+"""The extras of the project that a host's tests need, where the host has none of its own."""
 COMPANIONS = {
     # later releases of its own companion import a name that this LangGraph does not have
     ("langgraph", "1.0.10"): ["langgraph-prebuilt==1.0.8"],
@@ -112,7 +115,8 @@ def python_of(host: str, version: str, place: Path) -> Path:
         venv.create(home, with_pip=True)
     pins = [name if version == "latest" else f"{name}=={version}" for name in packages_of(host)]
     more = [*NEEDS[host], *COMPANIONS.get((host, version), [])]
-    wanted = ["-e", f"{ROOT}[{host},repair,prices]", *pins, *more]
+    extras = EXTRAS.get(host, f"{host},repair,prices")
+    wanted = ["-e", f"{ROOT}[{extras}]", *pins, *more]
     command = [python, "-m", "pip", "install", "--quiet", "--upgrade", *wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

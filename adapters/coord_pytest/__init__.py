@@ -6,6 +6,8 @@ was collected.
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 __all__: list[str] = []
@@ -56,9 +58,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("no_reliability") or config.pluginmanager.has_plugin("coord_trials"):
         return
     if any(item.get_closest_marker("reliability") for item in items):
-        from ._protocol import Trials
+        config.pluginmanager.register(_trials(config), "coord_trials")
 
-        config.pluginmanager.register(Trials(config), "coord_trials")
+
+def _trials(config: pytest.Config) -> object:
+    """What repeats tests, where this pytest is one that it knows.
+
+    Raises:
+        pytest.UsageError: pytest has changed a part that it relies on.
+    """
+    from coord_plugins import CoordWarning, UnsupportedHostError
+
+    from ._private import PARTS, assert_shape
+
+    try:
+        assert_shape()
+    except UnsupportedHostError as error:
+        raise pytest.UsageError(f"reliability: {error}") from None
+    untested = PARTS.finding()
+    if untested is not None:
+        warnings.warn(CoordWarning(f"reliability: {untested}"), stacklevel=2)
+    from ._protocol import Trials
+
+    return Trials(config)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

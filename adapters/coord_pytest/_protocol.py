@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from _pytest._io import TerminalWriter
 
 from coord_plugins import PolicyError, RunRecord, collect_runs
 from coord_plugins.host import current_mode
 
+from ._private import TerminalWriter
 from ._progress import Progress
 from ._question import Question, ask
 from ._trials import Sibling, Trial, begin, end, forget
@@ -88,9 +88,7 @@ def _in_memory() -> Iterator[None]:
         yield
     finally:
         if not before and os.environ.get("COORD_STORE") == "memory":
-            del os.environ["COORD_STORE"]
-            if before is not None:
-                os.environ["COORD_STORE"] = before
+            del os.environ["COORD_STORE"]  # "" says no more than nothing
 
 
 def _made(item: pytest.Item, when: Any, act: Any) -> pytest.TestReport:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
-from _pytest.runner import call_and_report  # what plug-ins that run a test again build on
+
+from ._private import call_and_report
 
 Kind = Literal["passed", "failure", "error", "over"]
 """How a trial ended; over: it was skipped or interrupted, and the question ends with it."""
@@ -68,7 +69,8 @@ def end(item: Any, nextitem: pytest.Item | None, *, log: bool) -> pytest.TestRep
         log: Whether pytest is told.
     """
     try:
-        return call_and_report(item, "teardown", log=log, nextitem=nextitem)
+        report: pytest.TestReport = call_and_report(item, "teardown", log=log, nextitem=nextitem)
+        return report
     finally:
         forget(item)
 

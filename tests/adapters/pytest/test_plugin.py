@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Case(NamedTuple):
@@ -595,3 +595,21 @@ def test_it_is_part_of_the_distribution():
     said = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert '[project.entry-points.pytest11]\ncoord_pytest = "coord_pytest"' in said
     assert '"adapters/coord_pytest",' in said
+
+
+def test_a_pytest_that_lost_a_private_part_is_named(tmp_path):
+    """The session ends with one line, and only where a marked test is collected."""
+    marked = """
+        import _pytest.runner
+        import pytest
+
+        del _pytest.runner.call_and_report
+
+        @pytest.mark.reliability(min_success=0.5, expected=0.9)
+        def test_it():
+            pass
+    """
+    done = session(tmp_path, marked)
+    assert done.code == 4
+    assert "_pytest.runner.call_and_report is gone" in done.out
+    assert "the last version that is known to work is 9.2.0" in done.out
