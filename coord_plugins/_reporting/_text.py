@@ -55,11 +55,15 @@ def headline(group: Group, unit: str = "run") -> str:
             f"{group.finished:,} {unit}s finished, none has a label: give a goal, or label them "
             "with `coord outcome`."
         )
-    said = f"{rate.successes:,} of {rate.n:,} {noun} did their job: {percent(rate)}"
-    if group.true_rate is not None:
-        true = group.true_rate
+    true = group.true_rate
+    if true is not None:
+        sample = sum(stratum.labelled for stratum in true.strata)
         low, high = (points(end) for end in true.interval)
-        return f"{said}; of all, by labelled sample, {points(true.value)} % [{low}, {high}]."
+        return (
+            f"{points(true.value)} % [{low}, {high}] of {group.finished:,} {unit}s did their job, "
+            f"by a sample of {sample:,}; of the labelled ones alone {percent(rate)}."
+        )
+    said = f"{rate.successes:,} of {rate.n:,} {noun} did their job: {percent(rate)}"
     product = group.naive_step_product
     if product is None:
         return f"{said}."

@@ -160,6 +160,19 @@ def test_the_labelled_sample_estimates_all_runs():
     ]
 
 
+def test_the_headline_is_about_all_runs_where_a_sample_allows():
+    text = pytest.importorskip("coord_plugins._reporting._text", reason="rich is not installed")
+    records = [run(passed=None) for _ in range(900)]
+    records += [run(passed=i < 90, source="late") for i in range(100)]
+    said = text.headline(report(records).only)
+    assert said == (
+        "90.0 % [82.6, 94.5] of 1,000 runs did their job, by a sample of 100; of the labelled ones "
+        "alone 90.0 % [82.6, 94.5]."
+    )
+    judged = report([run(), run(passed=False)]).only
+    assert text.headline(judged).startswith("1 of 2 runs did their job: 50.0 %")
+
+
 def test_late_labels_audit_the_goals_own_word():
     store = Store("sqlite://")
     said = [True] * 80 + [False] * 20
