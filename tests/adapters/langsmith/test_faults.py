@@ -117,7 +117,7 @@ def test_a_fault_costs_the_run_nothing_and_no_outcome(
     assert faulty < 1.05 * healthy + 0.050
 
     assert not flush(0.0) or listener.stats()["waiting"]
-    listener.flush(20)
+    flush(20)  # the last events have reached the listener, and nothing is under way
     get_cached_client().flush(2)
     server.recover()
     listener.replay()
