@@ -1,4 +1,4 @@
-"""Error rates and mean sample sizes of `Gate`: exact, simulated, and as published."""
+"""Error rates and mean sample sizes of `Gate`: exact, simulated, and as an earlier simulation had them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from measure import Size, table
 
 from coord_plugins._gating._gate import Gate
 
-GATES = {  # min_success, expected: published rate -> (P(accept), E[n]); simulations per rate
+GATES = {  # min_success, expected: true rate -> (P(accept), E[n]); simulations per rate
     (0.95, 0.98, 1_500): {
         0.85: (0.000, 30),
         0.90: (0.000, 52),
@@ -42,7 +42,7 @@ GATES = {  # min_success, expected: published rate -> (P(accept), E[n]); simulat
         1.000: (1.000, 449),
     },
 }
-GATE_HEAD = ("true rate", "P(accept)", "measured", "published", "E[n]", "measured", "published")
+GATE_HEAD = ("true rate", "P(accept)", "measured", "earlier", "E[n]", "measured", "earlier")
 
 
 def simulated(
@@ -65,7 +65,7 @@ def simulated(
 def gates(size: Size, rng: np.random.Generator, found: Findings) -> None:
     """Error rates and mean numbers of trials of `Gate`."""
     reps = size.count(3_000)
-    for (tau, expected, published_reps), rates in GATES.items():
+    for (tau, expected, earlier_reps), rates in GATES.items():
         rows = []
         for p, (accepts, mean) in rates.items():
             run = exact.gate_run(tau, expected, p)
@@ -74,9 +74,9 @@ def gates(size: Size, rng: np.random.Generator, found: Findings) -> None:
             met = found.target(
                 claim,
                 near(measured, run.accepts, reps),
-                near(accepts, run.accepts, published_reps, 0.0005),
+                near(accepts, run.accepts, earlier_reps, 0.0005),
                 abs(trials - run.mean) <= ERRORS * run.spread / math.sqrt(reps) + 1e-6,
-                abs(mean - run.mean) <= ERRORS * run.spread / math.sqrt(published_reps) + 0.5,
+                abs(mean - run.mean) <= ERRORS * run.spread / math.sqrt(earlier_reps) + 0.5,
                 p > tau or run.accepts <= 0.05,
                 p != expected or run.accepts >= 0.95,
             )

@@ -1,7 +1,7 @@
 """Do the intervals cover, and do the gates err, as often as they say?
 
 Each row is computed exactly, simulated with the public functions, and set beside a reference
-implementation (statsmodels, scipy) or a published simulation. It ends with exit code 1 when a row
+implementation (statsmodels, scipy) or an earlier simulation. It ends with exit code 1 when a row
 misses its target. The seed is fixed: a row that is met stays met.
 """
 
@@ -125,19 +125,19 @@ def clustered(size: Size, rng: np.random.Generator, found: Findings) -> None:
 
 # ---------------------------------------------------------------------- labelled samples
 
-STRATIFIED = [  # truth, sensitivity, specificity; published coverage and mean width
+STRATIFIED = [  # truth, sensitivity, specificity; coverage and mean width of an earlier simulation
     (0.9, 0.95, 0.8, 0.959, 0.0615),
     (0.833, 0.9, 0.7, 0.950, 0.0845),
     (0.97, 0.97, 0.9, 0.956, 0.0392),
     (0.98, 0.97, 0.9, 0.953, 0.0364),
 ]
-PUBLISHED_REPS = 4_000
+EARLIER_REPS = 4_000
 
 
 def stratified(size: Size, rng: np.random.Generator, found: Findings) -> None:
     """Labels of accepted and of rejected runs, 65/35."""
     reps, rows = size.count(20_000), []
-    for truth, sensitivity, specificity, published, width in STRATIFIED:
+    for truth, sensitivity, specificity, earlier, width in STRATIFIED:
         case = exact.Judged(truth, sensitivity, specificity)
         ours = case.exact()
         hits = []
@@ -147,13 +147,13 @@ def stratified(size: Size, rng: np.random.Generator, found: Findings) -> None:
             strata = (int(accepted), case.runs - int(accepted))
             _, (low, high) = stratified_rate(list(zip(strata, right, labels, strict=True)))
             hits.append(low <= truth <= high)
-        error = math.sqrt(published * (1 - published) / PUBLISHED_REPS)
-        agrees = abs(ours.coverage - published) <= ERRORS * error
+        error = math.sqrt(earlier * (1 - earlier) / EARLIER_REPS)
+        agrees = abs(ours.coverage - earlier) <= ERRORS * error
         claim = f"truth {truth}, judge ({sensitivity}, {specificity})"
         rows.append(
             found.covers(
                 claim,
-                f"{published:.3f}",
+                f"{earlier:.3f}",
                 ours.coverage,
                 share_of(hits),
                 reps,
@@ -162,7 +162,7 @@ def stratified(size: Size, rng: np.random.Generator, found: Findings) -> None:
             )
         )
     table(
-        "2,000 judged runs, 200 labelled; nominal and reference: published simulation", HEAD, rows
+        "2,000 judged runs, 200 labelled; nominal and reference: an earlier simulation", HEAD, rows
     )
 
 
@@ -182,7 +182,7 @@ def inverted(s: int, n: int) -> tuple[float, float]:
 
 
 PEEKING = {0.833: (1_000, 0.014), 0.95: (1_000, 0.008), 0.97: (1_000, 0.007)}
-"""Published simulations: the last look, and the share that ever missed."""
+"""Earlier simulations: the last look, and the share that ever missed."""
 
 
 def sequential(size: Size, rng: np.random.Generator, found: Findings) -> None:
@@ -201,11 +201,11 @@ def sequential(size: Size, rng: np.random.Generator, found: Findings) -> None:
         rows.append(
             found.covers(claim, "<= .05", computed, missed / reps, reps, ratio, computed <= 0.05)
         )
-        looks_on, published = PEEKING[p]
+        looks_on, earlier = PEEKING[p]
         horizon = max(looks, round(looks_on * min(1.0, 100 * size.scale)))
         long = exact.ever_misses(p, horizon, first=20)
-        agrees = abs(long - published) <= ERRORS * math.sqrt(long * (1 - long) / 2_000)
-        claim = f"  the same, looks 20 to {horizon:,}; published {published}"
+        agrees = abs(long - earlier) <= ERRORS * math.sqrt(long * (1 - long) / 2_000)
+        claim = f"  the same, looks 20 to {horizon:,}; earlier {earlier}"
         rows.append((claim, "<= .05", f"{long:.4f}", "-", "-", "-", found.target(claim, agrees)))
     for total, right in ((200, 190), (100, 97)):
         missed = 0

@@ -1,4 +1,4 @@
-"""Two pipelines compared, against statsmodels, scipy and published values."""
+"""Two pipelines compared, against statsmodels, scipy and known values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pass@k, pass^k and the clustered interval against brute force, published values and bounds."""
+"""pass@k, pass^k and the clustered interval against brute force, known values and bounds."""
 
 from __future__ import annotations
 
