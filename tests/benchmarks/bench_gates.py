@@ -1,4 +1,4 @@
-"""Error rates and mean sample sizes of `Gate`: exact, simulated, and as an earlier simulation had them."""
+"""Error rates and mean sample sizes of `Gate`: exact, simulated, and by an earlier simulation."""
 
 from __future__ import annotations
 
