@@ -96,11 +96,11 @@ def true_rate(
     if not sum(sampled.values()):
         return None
     failed = family["escalated"] + family["error"]
-    runs = {
-        True: own_word["success"] + sampled[True],
-        False: own_word["silent_failure"] + sampled[False],
-        None: family["unlabelled"] + sampled[None],
-    }
+    delivered = family["success"] + family["silent_failure"] + family["unlabelled"]
+    passed = own_word["success"] + sampled[True]
+    missed = own_word["silent_failure"] + sampled[False]
+    # the rest has no word of a goal's; an agent's own is none
+    runs = {True: passed, False: missed, None: delivered - passed - missed}
     if runs[None] and not sampled[None]:
         return None  # of these nothing is known
     if sum(sampled.values()) == sum(runs.values()) and not (sampled[True] or sampled[False]):

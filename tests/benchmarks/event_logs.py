@@ -205,6 +205,9 @@ def _check_group(group: Group) -> None:
     gap = group.gap
     if gap is not None:
         assert group.success == gap.first_tries.successes - gap.lost_anyway + gap.won_anyway
+    if group.true_rate is not None:
+        assert sum(s.runs for s in group.true_rate.strata) == group.finished
+        assert all(0 <= s.passed <= s.labelled <= s.runs for s in group.true_rate.strata)
     if group.trials is not None:
         assert group.trials.runs == group.success_rate.n
         assert group.trials.always.successes <= group.trials.solved.successes

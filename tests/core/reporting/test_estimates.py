@@ -194,6 +194,14 @@ def test_late_labels_audit_the_goals_own_word():
     assert report(store, unit="task").only.true_rate is None
 
 
+def test_an_agents_own_word_is_no_sample():
+    records = [run(source="self_reported") for _ in range(60)]
+    records += [run(passed=i < 8, source="late") for i in range(10)]
+    true = report(records).only.true_rate
+    assert [(s.name, s.runs, s.labelled, s.passed) for s in true.strata] == [("no_goal", 70, 10, 8)]
+    close(true.value, 0.8)
+
+
 def test_without_a_sample_of_the_unknown_nothing_is_estimated():
     audited = [run(passed=True), run(passed=True, source="late"), run(passed=None)]
     assert report([run(), run(passed=False)]).only.true_rate is None  # the goal judged them all
