@@ -118,7 +118,9 @@ class Seen:
             self.failures += outcome != "success"
         known = True
         last: bool | None = None
-        for name, tally in record.steps.items():
+        # "(whole run)" of an import and "(child)" stand for costs, not for steps
+        steps = {name: t for name, t in record.steps.items() if not name.startswith("(")}
+        for name, tally in steps.items():
             sums = self.steps.get(name)
             if sums is None:
                 sums = self.steps[name] = Sums()
@@ -132,7 +134,7 @@ class Seen:
         self.elsewhere += record.end == "error" and not raised
         if record.end == "delivered":
             if not any(t.fallbacks for t in record.steps.values()):
-                self.ways[tuple(record.steps)] += 1
+                self.ways[tuple(steps)] += 1
             if record.passed is not None and last is not None:
                 self.agreeing += record.passed is last
                 self.disagreeing += record.passed is not last

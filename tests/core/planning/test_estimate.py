@@ -283,3 +283,14 @@ def test_present_edges_that_lead_elsewhere_are_not_known(world: Any) -> None:
     edge = ValidationEdge("send", *made.edges()[2].validators, back_to="archive")
     said = description(edge, policy=runs[0].policy_id)
     assert rates_from_runs(runs, policies=[said]).present is None
+
+
+def test_runs_that_name_no_step_say_so(world: Any) -> None:
+    """As imported ones, whose sums stand at "(whole run)"; beside steps such a row is none."""
+    runs = world().runs(40)
+    whole = StepTally(cost_first=1.0)
+    flat = [replace(run, steps={"(whole run)": whole}) for run in runs]
+    with pytest.raises(PolicyError, match="the runs name no steps; a plan needs runs recorded by"):
+        rates_from_runs(flat)
+    beside = [replace(run, steps={**run.steps, "(child)": whole}) for run in runs]
+    assert [step.name for step in rates_from_runs(beside).steps] == list(world().names)
