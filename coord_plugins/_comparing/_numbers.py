@@ -174,17 +174,17 @@ def share_of(side: Moments, runs: Tally, k: int, clustered: bool, confidence: fl
     """The share of one outcome on one side."""
     n, count = runs.n, runs.counts[k]
     value = side.mean[k]
-    size = effective(side, n, k) if clustered else float(n)
+    size = effective(side, n, k, confidence) if clustered else float(n)
     low, high = wilson(min(size, max(0.0, value * size)), size, confidence)
     return Share(runs=count, n=n, value=value, interval=(low, high))
 
 
-def effective(side: Moments, n: int, k: int) -> float:
+def effective(side: Moments, n: int, k: int, confidence: float = 0.95) -> float:
     """How many independent runs would say as much of an outcome's share."""
     if side.units < 2:  # one task says nothing of how tasks differ
         return float(side.units)
     value = min(1.0, max(0.0, side.mean[k]))
-    return effective_n(value, n, side.units, side.covariance[k][k])
+    return effective_n(value, n, side.units, side.covariance[k][k], confidence)
 
 
 def difference_of(layout: Layout, k: int, confidence: float) -> Difference:
@@ -216,7 +216,7 @@ def difference_of(layout: Layout, k: int, confidence: float) -> Difference:
 def _unpaired(layout: Layout, k: int, confidence: float) -> Difference:
     sizes = []
     for side, runs in zip((layout.a, layout.b), layout.kept, strict=True):
-        sizes.append(effective(side, runs.n, k) if layout.clustered else float(runs.n))
+        sizes.append(effective(side, runs.n, k, confidence) if layout.clustered else float(runs.n))
     p1, p2 = layout.a.mean[k], layout.b.mean[k]
     x1, x2 = (min(n, max(0.0, p * n)) for p, n in zip((p1, p2), sizes, strict=True))
     _, low, high = newcombe_unpaired(x2, sizes[1], x1, sizes[0], confidence)
