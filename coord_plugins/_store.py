@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ._clock import current_clock
 from ._events import Event, OutcomeRecorded
 from ._record import RunRecord, Source
-from ._store_lines import Audit, Line, TaskLine
+from ._store_lines import Line
 from ._store_query import Query
 from ._store_spool import Spool
 from ._store_write import Writer, newest, write_or_halve
@@ -201,20 +201,15 @@ class Store:
             found = iter_lines(connection, query, by, unit)
             yield from list(found) if self.in_memory else found
 
-    def iter_task_lines(self, query: Query, by: str | None) -> Iterator[TaskLine]:
-        """The runs of each task, where some task has several; else nothing."""
-        from ._store_tasks import has_trials, iter_task_lines
-
+    @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """A connection on which all reads see the same moment, whoever writes meanwhile."""
         with self._connect() as connection:
-            if has_trials(connection):
-                yield from list(iter_task_lines(connection, query, by))
-
-    def iter_audits(self, query: Query, by: str | None) -> Iterator[Audit]:
-        """Late labels of delivered runs of which the goal had spoken, by its word."""
-        from ._store_tasks import iter_audits
-
-        with self._connect() as connection:
-            yield from list(iter_audits(connection, query, by))
+            if self.dialect == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            elif not self.in_memory:  # there its lock, which is held, keeps writers out
+                connection.exec_driver_sql("BEGIN")
+            yield connection
 
     def find_run(
         self, run_id: str | None = None, *, task: str | None = None, pipeline: str | None = None

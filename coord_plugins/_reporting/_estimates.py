@@ -78,6 +78,7 @@ def true_rate(
     own_word: Mapping[str, int],
     late: Mapping[str, int],
     audits: Iterable[Audit],
+    design_effect: float = 1.0,
 ) -> TrueRate | None:
     """The success rate of all finished runs from those that were labelled later.
 
@@ -86,6 +87,8 @@ def true_rate(
         own_word: Runs whose label is the goal's own, by family.
         late: Runs with a label that came later, by family.
         audits: Of them those that the goal had judged before.
+        design_effect: By how much the runs of a task resemble each other: the interval's
+            distances grow by its root.
     """
     sampled: Counter[bool | None] = Counter({None: late["success"] + late["silent_failure"]})
     right: Counter[bool | None] = Counter({None: late["success"]})
@@ -118,8 +121,10 @@ def true_rate(
     strata.append(Stratum(name="not_delivered", runs=failed, labelled=0, passed=0))
     if failed:
         counts.append((failed, 0, None))
-    value, interval = stratified_rate(counts)
-    return TrueRate(value=value, interval=interval, strata=tuple(s for s in strata if s.runs))
+    value, (low, high) = stratified_rate(counts)
+    wider = math.sqrt(design_effect)
+    low, high = max(0.0, value - wider * (value - low)), min(1.0, value + wider * (high - value))
+    return TrueRate(value=value, interval=(low, high), strata=tuple(s for s in strata if s.runs))
 
 
 def gap_of(

@@ -152,7 +152,9 @@ class Accumulator:
             outcomes={name: self.outcomes[name] for name in OUTCOMES},
             success=success,
             **rates,
-            true_rate=true_rate(family, self.own_word, self.late, self.audits),
+            true_rate=true_rate(
+                family, self.own_word, self.late, self.audits, moments.design_effect()
+            ),
             recovered={n.partition(".")[2]: self.outcomes[n] for n in _RESCUES},
             self_reported=dict(sorted(self.self_reported.items())),
             naive_step_product=product,

@@ -168,7 +168,8 @@ class TrueRate:
     value: float
     """The estimate."""
     interval: Interval
-    """95 %: `coord_plugins.stats.stratified_rate`."""
+    """95 %: `coord_plugins.stats.stratified_rate`; where tasks have several runs, its distances
+    times the root of the success rate's design effect."""
     strata: tuple[Stratum, ...]
     """What it is made of."""
 

@@ -108,6 +108,16 @@ class Moments:
         interval = wilson(share * effective, effective)
         return Rate(successes=successes, n=n, value=share, interval=interval, clusters=clusters)
 
+    def design_effect(self) -> float:
+        """How much wider than of independent runs the variance of the success rate is (Kish)."""
+        found = self.rate({"success": 1.0}, LABELLED)
+        if found.clusters is None or not found.n:
+            return 1.0
+        assert found.value is not None
+        deviation = {"success": 1.0, "labelled": -found.value}
+        variance = self.variance(deviation, self.labelled_clusters) / found.n**2
+        return found.n / effective_n(found.value, found.n, found.clusters, variance)
+
     def ratio(self, amount: str, per: str) -> tuple[float | None, tuple[float, float] | None]:
         """A ratio of two sums with Fieller's interval; None where it has no bounds."""
         if not self.sums[_AT[per]]:

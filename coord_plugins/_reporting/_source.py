@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._record import RunRecord
 from .._store import Store
 from .._store_lines import Audit, Line, TaskLine, add_run, amounts_squared, line_of, task_lines
 from .._store_query import Query, value_of
 from ..errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 class Source(Protocol):
@@ -32,37 +34,35 @@ class Source(Protocol):
 def reading_lines(runs: Any, query: Query, unit: str) -> Iterator[Source]:
     """What a report reads of a store, a place, or records."""
     if runs is None or isinstance(runs, (Store, str, os.PathLike)):
-        # the pool goes first, so that nothing reads from a store that is closed
-        with reading(runs) as opened, ThreadPoolExecutor(1) as pool:
-            yield _FromStore(opened, query, unit, pool)
+        # in one snapshot: runs that end meanwhile would be in some numbers and not in others
+        with reading(runs) as opened, opened.snapshot() as connection:
+            yield _FromStore(connection, query, unit)
         return
     yield _FromRecords(runs, query, unit)
 
 
 class _FromStore:
-    def __init__(self, store: Store, query: Query, unit: str, pool: ThreadPoolExecutor) -> None:
-        self._store = store
+    def __init__(self, connection: Connection, query: Query, unit: str) -> None:
+        self._connection = connection
         self._query = query
         self._unit = unit
-        self._pool = pool
-        self._ahead: dict[str | None, Future[list[TaskLine]]] = {}
 
     def lines(self, by: str | None) -> Iterator[Line]:
-        if self._unit == "run" and not self._store.in_memory:
-            # both are one pass over the table, and databases do not hold Python's lock
-            self._ahead = {key: self._pool.submit(self._tasks, key) for key in {by, None}}
-        return self._store.iter_lines(self._query, by, self._unit)
+        from .._store_read import iter_lines
+
+        return iter_lines(self._connection, self._query, by, self._unit)
 
     def audits(self, by: str | None) -> Iterable[Audit]:
-        return self._store.iter_audits(self._query, by) if self._unit == "run" else ()
+        from .._store_tasks import iter_audits
+
+        return iter_audits(self._connection, self._query, by) if self._unit == "run" else ()
 
     def tasks(self, by: str | None) -> Iterable[TaskLine]:
-        if self._unit != "run":
-            return ()
-        return self._ahead[by].result() if by in self._ahead else self._tasks(by)
+        from .._store_tasks import has_trials, iter_task_lines
 
-    def _tasks(self, by: str | None) -> list[TaskLine]:
-        return list(self._store.iter_task_lines(self._query, by))
+        if self._unit != "run" or not has_trials(self._connection):
+            return ()
+        return iter_task_lines(self._connection, self._query, by)
 
 
 class _FromRecords:

@@ -357,7 +357,7 @@ def test_comparisons_and_gates_of_every_database_are_those_of_records(store):
     assert gate("release=old", min_success=0.9, store=store).verdict == "reject"
 
 
-def test_an_older_schema_is_upgraded_in_place(store):
+def test_an_older_schema_is_upgraded_in_place(store, monkeypatch):
     """A store as the first version made it, without goals, repeats and policies."""
     store.on_event(RunFinished(finished()))
     with store._begin() as connection:
@@ -370,10 +370,16 @@ def test_an_older_schema_is_upgraded_in_place(store):
         for view, table in (("runs_v1", "coord_runs"), ("steps_v1", "coord_shapes")):
             connection.execute(sa.text(f"CREATE VIEW {view} AS SELECT * FROM {table}"))
         connection.execute(sa.text("UPDATE coord_meta SET schema_version = 1"))
-    from coord_plugins._store_schema import migrate
+    from coord_plugins import _store_schema as schema
 
+    # the process dies in the middle: nothing of the upgrade is left, and the next one is whole
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "_make_views", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError), store._begin() as connection:
+            schema.migrate(connection, "here")
     with store._begin() as connection:
-        migrate(connection, "here")
+        assert schema.schema_version(connection) == 1
+        schema.migrate(connection, "here")
     assert store.get_run("r1") == finished()
     assert store.policies() == []
     store.on_event(RunFinished(finished("r2", goal_id="resolved:2")))
@@ -569,3 +575,23 @@ for i in range(50):
     store = Store(f"sqlite:///{tmp_path}/s.db")
     assert store.describe()["runs"] == 150
     store.close()
+
+
+def test_a_report_is_of_one_moment_whoever_writes_meanwhile(tmp_path):
+    """A run of a new pipeline, a second trial and a late label come between two of its queries."""
+    store = Store(f"sqlite:///{tmp_path}/runs.db")
+    store.on_events([RunFinished(finished(f"r{i}", task=f"t{i % 2}")) for i in range(4)])
+    expected = report(store).to_dict()
+    other = Store(store._engine.url.render_as_string())
+
+    def meanwhile(_):
+        other.on_event(RunFinished(finished("late", pipeline="other", task="t0", passed=False)))
+        other.on_event(RunFinished(finished("more", task="t1", passed=False)))
+        other.record_outcome(run_id="r0", passed=False)
+
+    assert report(store, progress=meanwhile).to_dict() == expected
+    after = report(store)
+    assert [group.pipeline for group in after.groups] == ["other", "support"]
+    assert after.groups[1].success_rate.n == 5
+    store.close()
+    other.close()

@@ -194,6 +194,22 @@ def test_late_labels_audit_the_goals_own_word():
     assert report(store, unit="task").only.true_rate is None
 
 
+def test_a_sample_of_trials_knows_that_they_are_trials():
+    """One run without a label must not turn a clustered interval into a narrower one."""
+    records = trial_runs(COUNTS, source="late")
+    clustered = report(records).only
+    assert clustered.true_rate is None
+    more = report([*records, run(passed=None, task="t0")]).only
+    true = more.true_rate
+    assert true.value == pytest.approx(21 / 40)
+    plain = stratified_rate([(41, 21, 40)])[1]
+    wider = (true.interval[1] - true.interval[0]) / (plain[1] - plain[0])
+    low, high = more.success_rate.interval
+    straight = wilson(21, 40)
+    assert wider == pytest.approx((high - low) / (straight[1] - straight[0]), rel=0.1)
+    assert wider > 1.2
+
+
 def test_an_agents_own_word_is_no_sample():
     records = [run(source="self_reported") for _ in range(60)]
     records += [run(passed=i < 8, source="late") for i in range(10)]
