@@ -17,7 +17,7 @@ from ._judge import EXECUTE, Chain, Judging, Wait, judge_chain
 from ._mode import Mode, weakest
 from ._outcome import describe
 from ._step import EdgeState, Step
-from ._tally import DecisionKind, StepSettled
+from ._tally import DecisionKind, StepSettled, forget_labels
 from ._verdict import Verdict
 from .errors import BudgetError, BudgetExceededError, CircuitOpenError, ValidatorError
 
@@ -215,7 +215,7 @@ def _note_down(
         )
     )
     if kind == "loop" and target is not None and target != step.name:
-        run.undo(target, step.name)
+        forget_labels(run.tallies, target, step.name)
     step.usage = step.validation = None  # a step that is written off must not count them twice
     if error is None or invalid:
         step.produced += 1

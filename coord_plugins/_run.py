@@ -161,18 +161,6 @@ class Run(Resuming):
         """Whether no accepted output of another step is labelled wrong."""
         return not any(t.accepted is False for n, t in self.tallies.items() if n != name)
 
-    def undo(self, target: str, step: str) -> None:
-        """Forget the labels of outputs that a loop-back undoes: from its target to the step.
-
-        Steps count in the order of their first execution. Without this, work that is done again
-        would seem to rest on the wrong outputs that it is about to replace.
-        """
-        names = list(self.tallies)
-        first = names.index(target) if target in names else 0
-        last = names.index(step) if step in names else len(names) - 1
-        for name in names[first : last + 1]:
-            self.tallies[name].accepted = None
-
     def take(self, step: Step) -> dict[str, Any]:
         """Enter a committed step into the record; returns the durable part of the change."""
         durable: dict[str, Any] = {}

@@ -27,7 +27,7 @@ from .errors import StoreError
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["DEFAULT_PATH", "Store", "open_store"]
+__all__ = ["DEFAULT_PATH", "Store"]
 
 log = logging.getLogger("coord_plugins.store")
 DEFAULT_PATH = Path(".coord") / "outcomes.db"
@@ -290,35 +290,3 @@ class Store:
             self._pid, self._lock = os.getpid(), threading.RLock()
             if not self.in_memory:
                 self._engine.dispose(close=False)  # the parent's connections are the parent's
-
-
-def open_store(spec: str | os.PathLike[str] | Store | None, *, named: bool) -> Store | None:
-    """Open the store that a setting means; `shared_store` gives each place one object.
-
-    Args:
-        spec: "off", "memory", a URL, a path, or None for SQLite at `.coord/outcomes.db`.
-        named: Whether somebody asked for this store. One that nobody asked for falls back to
-            memory, with a warning, when it cannot be opened.
-
-    Returns:
-        The store; None for "off".
-
-    Raises:
-        StoreError: A named store that cannot be opened.
-    """
-    if isinstance(spec, Store) or spec == "off":
-        return None if spec == "off" else spec  # type: ignore[return-value]  # narrowed above
-    from ._store_engine import make_directory, url_of
-
-    try:
-        if spec is None:
-            make_directory(DEFAULT_PATH.parent)
-        store = Store(url_of(spec))
-    except StoreError as error:
-        if named:
-            raise
-        log.warning("%s; runs are kept in memory until this process ends", error)
-        return Store("sqlite://")
-    if spec is None:
-        log.info("runs are kept in %s", DEFAULT_PATH.absolute())
-    return store

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from typing import TYPE_CHECKING, Any
+
+from .errors import StoreError
 
 if TYPE_CHECKING:
     from ._store import Store
 
+log = logging.getLogger("coord_plugins.store")
 _lock = threading.Lock()
 _opened: dict[str | None, Any] = {}
 
@@ -26,10 +31,42 @@ def shared_store(given: Any = None) -> Store | None:
     spec = None if given is None else str(given)
     with _lock:
         if spec not in _opened:
-            from ._store import open_store
-
             _opened[spec] = open_store(spec, named=spec is not None)
         return _opened[spec]  # type: ignore[no-any-return]  # filled above
+
+
+def open_store(spec: str | os.PathLike[str] | Store | None, *, named: bool) -> Store | None:
+    """Open the store that a setting means; `shared_store` gives each place one object.
+
+    Args:
+        spec: "off", "memory", a URL, a path, or None for SQLite at `.coord/outcomes.db`.
+        named: Whether somebody asked for this store. One that nobody asked for falls back to
+            memory, with a warning, when it cannot be opened.
+
+    Returns:
+        The store; None for "off".
+
+    Raises:
+        StoreError: A named store that cannot be opened.
+    """
+    from ._store import DEFAULT_PATH, Store
+
+    if isinstance(spec, Store) or spec == "off":
+        return None if spec == "off" else spec  # type: ignore[return-value]  # narrowed above
+    from ._store_engine import make_directory, url_of
+
+    try:
+        if spec is None:
+            make_directory(DEFAULT_PATH.parent)
+        store = Store(url_of(spec))
+    except StoreError as error:
+        if named:
+            raise
+        log.warning("%s; runs are kept in memory until this process ends", error)
+        return Store("sqlite://")
+    if spec is None:
+        log.info("runs are kept in %s", DEFAULT_PATH.absolute())
+    return store
 
 
 def forget_stores() -> None:

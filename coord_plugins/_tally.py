@@ -293,3 +293,16 @@ class StepTally:
 
 
 _EMPTY = asdict(StepTally())
+
+
+def forget_labels(tallies: Mapping[str, StepTally], target: str, step: str) -> None:
+    """Forget the labels of outputs that a loop-back undoes: from its target to the step.
+
+    Steps count in the order of their first execution. Without this, work that is done again would
+    seem to rest on the wrong outputs that it is about to replace.
+    """
+    names = list(tallies)
+    first = names.index(target) if target in names else 0
+    last = names.index(step) if step in names else len(names) - 1
+    for name in names[first : last + 1]:
+        tallies[name].accepted = None

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import uuid
 from dataclasses import fields, replace
 
 import pytest
@@ -17,42 +16,12 @@ from coord_plugins import compare, gate
 from coord_plugins._events import OutcomeRecorded, RunFinished, RunPaused, RunStarted
 from coord_plugins._record import Note, RunRecord
 from coord_plugins._reporting._report import report
-from coord_plugins._store import Store, open_store
+from coord_plugins._store import Store
 from coord_plugins._store_query import Query, make_query
 from coord_plugins._store_rows import AMOUNTS, COUNTS, FLAGS
+from coord_plugins._stores import open_store
 from coord_plugins._tally import StepTally
 from coord_plugins.errors import PolicyError, StoreError
-
-POSTGRES = os.environ.get("COORD_TEST_POSTGRES", "postgresql+psycopg://root@127.0.0.1:5432/test")
-
-
-@pytest.fixture(params=["sqlite", "memory", "postgres"])
-def store(request, tmp_path):
-    """An empty store of each kind."""
-    if request.param == "postgres":
-        yield from _postgres()
-        return
-    opened = Store("sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path}/runs.db")
-    yield opened
-    opened._engine.dispose()
-
-
-def _postgres():
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    engine = sa.create_engine(POSTGRES, connect_args={"connect_timeout": 2})
-    schema = f"coord_{uuid.uuid4().hex[:12]}"
-    try:
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-    except sa.exc.OperationalError as error:
-        pytest.skip(f"no PostgreSQL server at {POSTGRES}: {error.orig}")
-    url = sa.make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={schema}"})
-    opened = Store(url.render_as_string(hide_password=False))
-    yield opened
-    opened.close()
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
-    engine.dispose()
 
 
 def tally(**changed):

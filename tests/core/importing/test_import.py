@@ -4,12 +4,10 @@ import csv
 import gzip
 import io
 import json
-import os
 import uuid
 from dataclasses import replace
 
 import pytest
-import sqlalchemy as sa
 
 from coord_plugins import (
     BadRow,
@@ -29,10 +27,8 @@ from coord_plugins._importing._preview import preview
 from coord_plugins._importing._runs import WHOLE
 from coord_plugins._importing._seen import Seen, repeated
 from coord_plugins._record import RunRecord
-from coord_plugins._store import Store
 from coord_plugins._stores import forget_stores
 
-POSTGRES = os.environ.get("COORD_TEST_POSTGRES", "postgresql+psycopg://root@127.0.0.1:5432/test")
 HEAD = "task,trial,passed,cost,seconds\n"
 LINES = [f"T{i % 4},{i // 4},{'yes' if i % 3 else 'no'},0.0{i + 1},{i}.5\n" for i in range(12)]
 
@@ -44,35 +40,6 @@ def elsewhere(tmp_path, monkeypatch):
     forget_stores()
     yield
     forget_stores()
-
-
-@pytest.fixture(params=["sqlite", "memory", "postgres"])
-def store(request, tmp_path):
-    """An empty store of each kind."""
-    if request.param == "postgres":
-        yield from _postgres()
-        return
-    opened = Store("sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path}/runs.db")
-    yield opened
-    opened._engine.dispose()
-
-
-def _postgres():
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    engine = sa.create_engine(POSTGRES, connect_args={"connect_timeout": 2})
-    schema = f"coord_{uuid.uuid4().hex[:12]}"
-    try:
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-    except sa.exc.OperationalError as error:
-        pytest.skip(f"no PostgreSQL server at {POSTGRES}: {error.orig}")
-    url = sa.make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={schema}"})
-    opened = Store(url.render_as_string(hide_password=False))
-    yield opened
-    opened.close()
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
-    engine.dispose()
 
 
 def write(name, text):
