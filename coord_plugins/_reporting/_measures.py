@@ -72,7 +72,8 @@ class Trials:
     most: int
     """Runs of the task that has the most."""
     standard_error: float
-    """Of the success rate, clustered by task."""
+    """Of the success rate, clustered by task; 0 where all tasks are alike, which is no certainty:
+    quote the interval of `success_rate`, which has a width then too."""
     solved: Rate
     """Tasks that succeeded in at least one run."""
     always: Rate

@@ -139,9 +139,10 @@ def _sample(true: TrueRate) -> RenderableType:
 
 def _trials(trials: Trials) -> RenderableType:
     runs = f"{trials.fewest}" if trials.fewest == trials.most else f"{trials.fewest}-{trials.most}"
-    said = f"{trials.tasks:,} tasks with {runs} labelled runs each; "
-    said += f"standard error {100 * trials.standard_error:.2g} points, by task\n"
-    said += f"solved at least once {percent(trials.solved)}, always {percent(trials.always)}"
+    said = f"{trials.tasks:,} tasks with {runs} labelled runs each"
+    if trials.standard_error:  # all tasks alike: that is no certainty
+        said += f"; standard error {100 * trials.standard_error:.2g} points, by task"
+    said += f"\nsolved at least once {percent(trials.solved)}, always {percent(trials.always)}"
     if trials.cost_per_solved_task:
         said += f"\ncost per solved task {dollars(trials.cost_per_solved_task)}"
     ks = [k for k in trials.pass_at_k if k < _SHOWN_K or k == trials.fewest]

@@ -1,5 +1,6 @@
 """What a report estimates: trials, clusters, the labelled sample, the gap, repeats, and worth."""
 
+import io
 import itertools
 import math
 import random
@@ -89,6 +90,18 @@ def test_trials_are_clusters_and_give_pass_k(kind):
         low, high = trials.pass_hat_k_interval[k]
         assert low < trials.pass_hat_k[k] < high
     assert (trials.solved.successes, trials.always.successes) == (8, 3)
+
+
+def test_tasks_that_are_all_alike_are_no_certainty():
+    text = pytest.importorskip("coord_plugins._reporting._text", reason="rich is not installed")
+    from rich.console import Console
+
+    found = report(trial_runs([(2, 2)] * 5))
+    assert found.only.trials.standard_error == 0.0
+    assert found.only.success_rate.interval == pytest.approx(wilson(5, 5))
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(text.render(found))
+    assert "standard error" not in console.export_text()
 
 
 def test_runs_without_a_task_and_unlabelled_ones_are_their_own_business():
